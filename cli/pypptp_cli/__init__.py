@@ -1,0 +1,1 @@
+"""The pypptp commands, one module each."""

@@ -1,0 +1,1 @@
+"""PPP: the RFC 1661 automaton and the protocols that use it."""

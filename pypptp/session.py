@@ -1,0 +1,1 @@
+"""One call: control id, GRE tunnel, PPP link and MPPE."""
