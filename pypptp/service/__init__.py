@@ -1,0 +1,1 @@
+"""A running server or client: settings, start and stop order, signals."""
