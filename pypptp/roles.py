@@ -13,7 +13,8 @@ RandomBytes: TypeAlias = Callable[[int], bytes]
 class Role(Enum):
     """Which end of the tunnel this is (RFC 2637 section 1.1, "voluntary" tunnelling as every real client does it).
 
-    CLIENT is the PNS that places Outgoing-Calls and proves who it is; SERVER is the PAC that answers and asks for proof.
+    CLIENT is the PNS, which places Outgoing-Calls and proves who it is; SERVER is the PAC, which answers and asks for
+    proof.
     """
 
     CLIENT = "client"

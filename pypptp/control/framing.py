@@ -10,7 +10,7 @@ MAXIMUM_MESSAGE_LENGTH = 1024
 """Longest length field believed. The longest message is 220 octets; a later revision may append fields, whose octets
 are then skipped. What a peer can make us hold between two calls is less than this."""
 
-assert MAXIMUM_MESSAGE_LENGTH > LONGEST_MESSAGE  # noqa: S101 - a fact about two constants, not about input
+assert MAXIMUM_MESSAGE_LENGTH > LONGEST_MESSAGE
 
 _COOKIE = MAGIC_COOKIE.to_bytes(4, "big")
 _COOKIE_END = 8

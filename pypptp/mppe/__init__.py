@@ -1,6 +1,6 @@
 """MPPE: cipher state, keys and the old ciphers below them (RFC 3078, RFC 3079)."""
 
-from .cipher import (
+from pypptp.mppe.cipher import (
     DISCARDED,
     HEADER_LENGTH,
     IMPLAUSIBLE,
@@ -15,9 +15,9 @@ from .cipher import (
     Decryptor,
     Encryptor,
 )
-from .keys import MppeKeys, Strength, keys_for_mschap_v1, keys_for_mschap_v2
-from .plausibility import Plausibility, anything, is_plausible
-from .rc4 import BACKEND, Backend, Handle, Rc4, bind, load_backend
+from pypptp.mppe.keys import MppeKeys, Strength, keys_for_mschap_v1, keys_for_mschap_v2
+from pypptp.mppe.plausibility import Plausibility, anything, is_plausible
+from pypptp.mppe.rc4 import BACKEND, Backend, Handle, Rc4, bind, load_backend
 
 __all__ = [
     "BACKEND",

@@ -18,10 +18,10 @@ from __future__ import annotations
 from struct import Struct
 from typing import Final
 
-from .keys import Strength
-from .plausibility import Plausibility, is_plausible
-from .rc4 import DEFAULT, Backend, Handle
-from .schedule import new_schedule
+from pypptp.mppe.keys import Strength
+from pypptp.mppe.plausibility import Plausibility, is_plausible
+from pypptp.mppe.rc4 import DEFAULT, Backend, Handle
+from pypptp.mppe.schedule import new_schedule
 
 PROTOCOL: Final = 0x00FD
 """The PPP protocol number of an MPPE frame."""

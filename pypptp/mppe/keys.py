@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from hashlib import sha1
 
-from ..errors import LocalProtocolError
-from .md4 import md4
+from pypptp.errors import LocalProtocolError
+from pypptp.mppe.md4 import md4
 
 # RFC 3079 sections 2.4 and 3.4: the same 40 octets under the names SHApad and SHSpad.
 PAD1 = bytes(40)

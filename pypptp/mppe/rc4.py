@@ -19,7 +19,7 @@ from __future__ import annotations
 import sys
 from typing import Any, Final, Protocol, TypeAlias, cast
 
-from ..errors import LocalProtocolError
+from pypptp.errors import LocalProtocolError
 
 Handle: TypeAlias = Any
 """A bound packet buffer: a cffi pointer or a memoryview. Only the backend that made it can use it."""

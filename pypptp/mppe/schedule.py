@@ -13,8 +13,8 @@ from __future__ import annotations
 from hashlib import sha1
 from typing import Any, Protocol
 
-from .keys import PAD1, PAD2, Strength, initial_session_key
-from .rc4 import DEFAULT, Backend, Handle, LibcryptoBackend, LibcryptoRc4
+from pypptp.mppe.keys import PAD1, PAD2, Strength, initial_session_key
+from pypptp.mppe.rc4 import DEFAULT, Backend, Handle, LibcryptoBackend, LibcryptoRc4
 
 
 class Schedule(Protocol):
