@@ -1,0 +1,1 @@
+"""The Linux edge: TUN, raw GRE, links and routes, NAT."""

@@ -1,0 +1,170 @@
+"""What a tunnel needs of the operating system, as one interface.
+
+The shell knows :class:`NetworkEdge` alone. :class:`pypptp.net.linux.LinuxEdge` is the real one,
+:class:`pypptp.net.memory.MemoryEdge` keeps the same books without root. Every call blocks (a TUN takes 20 ms to
+close), so an event loop calls them from an executor thread; any thread will do, and the network namespace is that of
+the calling thread.
+
+Each change is written into the edge's books before it is made. :meth:`NetworkEdge.undo_for` takes back those of one
+TUN, :meth:`NetworkEdge.undo` all of them, newest first.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ipaddress import IPv4Address, IPv4Network, IPv6Address
+from typing import Protocol
+
+DEFAULT_MTU = 1400
+"""Octets. 1500 less IP (20), GRE (16), PPP (4) and MPPE (4) is 1456; 1400 is what real PPTP peers offer."""
+
+HALVES = (IPv4Network("0.0.0.0/1"), IPv4Network("128.0.0.0/1"))
+"""What the default route through a tunnel is made of; :mod:`pypptp.net.routes` says why."""
+
+
+class Tun(Protocol):
+    """One TUN device: each ``os.read(fd)`` and ``os.write(fd)`` is one IP packet without any header before it."""
+
+    @property
+    def fd(self) -> int:
+        """File descriptor, non-blocking and close-on-exec; -1 once closed."""
+
+    @property
+    def name(self) -> str:
+        """The interface's name, for example ``ppp0``."""
+
+    def close(self) -> None:
+        """Close the descriptor; the interface, its addresses and routes go with it. Closing twice is no error."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouteTaken:
+    """The way packets take to an address.
+
+    Attributes:
+        interface: name of the interface they leave by.
+        gateway: the next router, or None where the destination is on the link. An IPv6 one is RFC 5549's.
+        source: the source address the kernel prefers, or None where the route names none.
+        local: the address is this machine's own.
+    """
+
+    interface: str
+    gateway: IPv4Address | IPv6Address | None = None
+    source: IPv4Address | None = None
+    local: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """One route of the main table.
+
+    Attributes:
+        network: destination.
+        interface: name of the interface.
+        gateway: next router, or None.
+        source: preferred source address, or None.
+        metric: priority; the lower wins among equal networks.
+    """
+
+    network: IPv4Network
+    interface: str
+    gateway: IPv4Address | IPv6Address | None = None
+    source: IPv4Address | None = None
+    metric: int = 0
+
+    def __str__(self) -> str:
+        via = f" via {self.gateway}" if self.gateway is not None else ""
+        metric = f" metric {self.metric}" if self.metric else ""
+        return f"route {self.network}{via} dev {self.interface}{metric}"
+
+
+class NetworkEdge(Protocol):
+    """TUN devices, routes, forwarding and NAT.
+
+    Every method but the undoing ones raises NetworkError when the system refuses, and LocalProtocolError where the TUN
+    is closed.
+    """
+
+    def open_tun(self, name: str | None = None, *, mtu: int = DEFAULT_MTU) -> Tun:
+        """Make a TUN device, still down and without an address.
+
+        Args:
+            name: an exact name, or a pattern with one ``%d`` where the next free number goes; None or ``"ppp"`` for
+                ``ppp%d``.
+            mtu: octets of the largest IP packet.
+        """
+
+    def configure(self, tun: Tun, *, local: IPv4Address, peer: IPv4Address, mtu: int | None = None) -> None:
+        """Give the TUN its point-to-point addresses and set it up; the host route to ``peer`` comes with them."""
+
+    def route_to(self, address: IPv4Address) -> RouteTaken:
+        """Ask the kernel which way packets to ``address`` go now."""
+
+    def default_route(self) -> RouteTaken | None:
+        """Return the default route with the lowest metric, or None."""
+
+    def pin_route(self, address: IPv4Address, *, session: Tun | None = None) -> RouteTaken:
+        """Hold ``address`` (the server's) on the way it is reached now, whatever other routes come.
+
+        With ``session`` the route goes with :meth:`undo_for`, so that a client which connects again finds the way anew,
+        by another uplink perhaps. Pin before :meth:`configure`: some servers' inner address is their outer one.
+
+        Returns:
+            That way. An address of this machine itself needs no route and gets none (``local``).
+        """
+
+    def add_route(
+        self, network: IPv4Network, *, via: Tun | RouteTaken, metric: int = 0, session: Tun | None = None
+    ) -> bool:
+        """Route ``network`` through a TUN, or the way another address is reached.
+
+        Args:
+            network: destination, any prefix length.
+            via: the TUN, or what :meth:`route_to` or :meth:`pin_route` returned.
+            metric: the kernel's route priority; lower wins.
+            session: the TUN with whose undoing the route goes; by default ``via`` where that is a TUN, else nobody's.
+
+        Returns:
+            False where the same route was there already: it is neither added nor taken away later.
+        """
+
+    def add_default_route(self, tun: Tun) -> None:
+        """Send everything that has no route of its own through ``tun``, and leave the old default route where it is."""
+
+    def enable_forwarding(self) -> bool:
+        """Switch IPv4 forwarding on. Returns False where it was on already (and will not be switched off)."""
+
+    def add_nat(self, interface: str | None, sources: Iterable[IPv4Network], *, tunnels: str = "ppp%d") -> str:
+        """Masquerade ``sources`` out of an interface and clamp the TCP MSS of what passes the tunnels.
+
+        Args:
+            interface: where packets leave; None for the default route's.
+            sources: the clients' networks, each prefix length from 0 to 32.
+            tunnels: the TUN's name or pattern as given to :meth:`open_tun`.
+
+        Returns:
+            The interface's name.
+        """
+
+    def changes(self) -> list[str]:
+        """List what is changed at present, oldest first, in words."""
+
+    def undo_for(self, tun: Tun) -> list[str]:
+        """Take back what belongs to one TUN and close it. Returns what went wrong, in words; never raises."""
+
+    def undo(self) -> list[str]:
+        """Take back everything: the sessions, then the rest, newest first. Undoing twice is no error.
+
+        Returns:
+            What went wrong, in words. It never raises.
+        """
+
+
+def tun_pattern(name: str | None) -> str:
+    """Return the kernel's name pattern for the ``name`` given to :meth:`NetworkEdge.open_tun`.
+
+    >>> tun_pattern(None), tun_pattern("ppp"), tun_pattern("vpn7"), tun_pattern("vpn%d")
+    ('ppp%d', 'ppp%d', 'vpn7', 'vpn%d')
+    """
+    return "ppp%d" if name is None or name == "ppp" else name
