@@ -72,7 +72,14 @@ class CommonSettings:
         Described("Key lengths that are accepted, in bits", ListOf(NumberChoice(128, 56, 40), least=1)),
     ] = (128,)
     mtu: Annotated[int, Described("Largest packet sent through the tunnel, in octets", Integer(68, 65_535))] = 1400
-    mru: Annotated[int, Described("Largest packet the peer is asked to send, in octets", Integer(68, 65_535))] = 1400
+    mru: Annotated[
+        int | None,
+        Described(
+            "Largest PPP payload the peer is asked to send, in octets, 4 of which MPPE takes",
+            Integer(68, 65_535),
+            default_text="mtu + 4",
+        ),
+    ] = None
     echo_interval: Annotated[
         float, Described("Silence on the control connection after which the peer is probed; 0 never probes", Seconds())
     ] = 60.0

@@ -28,7 +28,7 @@ def test_one_option_is_enough_for_a_server() -> None:
         mppe="require",
         mppe_strength=(128,),
         mtu=1400,
-        mru=1400,
+        mru=None,
         echo_interval=60.0,
         lcp_echo_interval=30.0,
         lcp_echo_failure=4,
@@ -50,7 +50,7 @@ def test_one_option_is_enough_for_a_client() -> None:
         bypass=(),
         route=(),
     )
-    assert (settings.port, settings.mtu, settings.mru) == (1723, 1400, 1400)
+    assert (settings.port, settings.mtu, settings.mru) == (1723, 1400, None)
 
 
 def test_every_server_flag() -> None:

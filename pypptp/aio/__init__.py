@@ -1,0 +1,1 @@
+"""The asyncio shell around the core: a server, a client, and the data plane that moves their packets."""

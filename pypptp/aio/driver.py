@@ -1,0 +1,213 @@
+"""One control connection at work: an Endpoint fed from a TCP transport and from the data plane.
+
+The driver owns no policy. What happens on the endpoint goes to its owner, the server or the client, as events.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from ipaddress import IPv4Address
+from typing import Protocol
+
+from pypptp.aio.dataplane import DataPlane, Flow
+from pypptp.endpoint import Endpoint, EndpointEvent, SessionEnded, SessionStarted
+
+CLOSE_GRACE = 2.0
+"""Seconds that an orderly end may take: Terminate-Request, Call-Clear-Request, Stop-Control-Connection-Request."""
+
+
+class Owner(Protocol):
+    """Who decides what a driver's events mean."""
+
+    def connection_made(self, driver: Driver) -> None:
+        """TCP is up and the driver has its endpoint."""
+
+    def handle_event(self, driver: Driver, event: EndpointEvent) -> None:
+        """Act on an event. It may call the driver's methods; it must not block."""
+
+    def connection_closed(self, driver: Driver) -> None:
+        """TCP is closed and nothing more will come."""
+
+
+class Driver(asyncio.Protocol):
+    """The protocol of one TCP connection.
+
+    Attributes:
+        endpoint: the core this drives, once the connection is made.
+        flows: the data plane's flow of each live call, by our call id.
+        peer: the address of the other end.
+        local: our own address on this connection.
+    """
+
+    endpoint: Endpoint
+    peer: IPv4Address
+    local: IPv4Address
+
+    def __init__(self, plane: DataPlane, owner: Owner, make_endpoint: EndpointFactory) -> None:
+        self.flows: dict[int, Flow] = {}
+        self._plane = plane
+        self._owner = owner
+        self._make_endpoint = make_endpoint
+        self._loop = asyncio.get_running_loop()
+        self._transport: asyncio.Transport | None = None
+        self._timer: asyncio.TimerHandle | None = None
+        self._abort: asyncio.TimerHandle | None = None
+        self._writable = True
+        self._reading = True
+
+    # asyncio's side.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """TCP is up."""
+        assert isinstance(transport, asyncio.Transport)
+        self._transport = transport
+        self.peer = IPv4Address(transport.get_extra_info("peername")[0])
+        self.local = IPv4Address(transport.get_extra_info("sockname")[0])
+        now = self._loop.time()
+        self.endpoint = self._make_endpoint(now)
+        self._plane.expect(self.peer, self._take_early)
+        self._owner.connection_made(self)
+        self.settle(now)
+
+    def data_received(self, data: bytes) -> None:
+        """Octets of the control connection."""
+        now = self._loop.time()
+        self.endpoint.receive_data(data, now)
+        self.settle(now)
+
+    def eof_received(self) -> bool:
+        """The peer will send no more; it is answered with the end of our side."""
+        return False
+
+    def pause_writing(self) -> None:
+        """The peer does not read; what waits stays in the core, which bounds it."""
+        self._writable = False
+
+    def resume_writing(self) -> None:
+        """The peer reads again."""
+        self._writable = True
+        self.settle(self._loop.time())
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """TCP is gone."""
+        now = self._loop.time()
+        reason = f"the control connection broke: {exc}" if exc else "the peer closed the connection"
+        self.endpoint.receive_eof(now, reason)
+        self.settle(now)
+        self._transport = None
+        for handle in (self._timer, self._abort):
+            if handle is not None:
+                handle.cancel()
+        self._timer = self._abort = None
+        self._plane.expect_no_more(self.peer, self._take_early)
+        self._owner.connection_closed(self)
+
+    # The owner's side.
+
+    def connect(self) -> None:
+        """Client: begin."""
+        now = self._loop.time()
+        self.endpoint.connect(now)
+        self.settle(now)
+
+    def close(self, reason: str, grace: float = CLOSE_GRACE) -> None:
+        """End everything in order, and at once what is not ended after the grace, in seconds."""
+        if self._transport is None:
+            return
+        now = self._loop.time()
+        self.endpoint.close(reason, now)
+        if self._abort is None:
+            self._abort = self._loop.call_later(grace, self._abort_now, reason)
+        self.settle(now)
+
+    def _abort_now(self, reason: str) -> None:
+        self._abort = None
+        now = self._loop.time()
+        self.endpoint.abort(reason, now)
+        self.settle(now)
+        if self._transport is not None:
+            self._transport.close()
+
+    # Between them: after every input, everything the core has to say goes where it belongs.
+
+    def settle(self, now: float) -> None:
+        """Let the core follow up on what came in; send, report and arm the timer."""
+        endpoint = self.endpoint
+        endpoint.settle(now)
+        while (event := endpoint.next_event()) is not None:
+            if isinstance(event, SessionStarted):
+                self._attach(event.call_id)
+            self._owner.handle_event(self, event)
+            if isinstance(event, SessionEnded):
+                self._detach(event, now)
+        self._send(now)
+        self._write()
+        self._arm(now)
+
+    def _attach(self, call_id: int) -> None:
+        session = self.endpoint.sessions.get(call_id)
+        if session is not None:
+            self.flows[call_id] = self._plane.attach(session, local=self.local, peer=self.peer, settle=self.settle)
+
+    def _detach(self, event: SessionEnded, now: float) -> None:
+        flow = self.flows.pop(event.call_id, None)
+        if flow is not None:
+            # The last words, a Terminate-Ack above all, are still in the endpoint.
+            flow.send(self.endpoint.datagrams_to_send(now))
+            self._plane.detach(flow)
+
+    def _send(self, now: float) -> None:
+        # All calls of a connection go to one address, and a datagram names its call itself: any flow will do.
+        datagrams = self.endpoint.datagrams_to_send(now)
+        if datagrams and self.flows:
+            next(iter(self.flows.values())).send(datagrams)
+
+    def _take_early(self, call_id: int, datagram: bytes) -> None:
+        self.endpoint.keep_early(datagram, call_id)
+
+    def _write(self) -> None:
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
+        control = self.endpoint.control
+        if self._writable:
+            data = self.endpoint.data_to_send()
+            if data:
+                transport.write(data)
+        if control.closed:
+            transport.close()
+        elif control.congested == self._reading:
+            self._reading = not self._reading
+            if self._reading:
+                transport.resume_reading()
+            else:
+                transport.pause_reading()
+
+    def _arm(self, now: float) -> None:
+        # An armed handle that is early does no harm, it arms the next; so a deadline that moves away, as the one of the
+        # delayed acknowledgement does with every packet, costs nothing.
+        deadline = self.endpoint.get_timer()
+        if deadline is None or self._transport is None:
+            return
+        if self._timer is not None:
+            if self._timer.when() <= deadline:
+                return
+            self._timer.cancel()
+        self._timer = self._loop.call_at(max(deadline, now), self._fire, deadline)
+
+    def _fire(self, deadline: float) -> None:
+        self._timer = None
+        # The loop's clock may be a hair before the deadline it was given; without this the core would do nothing and
+        # the same deadline be armed again, over and over.
+        now = max(self._loop.time(), deadline)
+        self.endpoint.handle_timer(now)
+        for call_id, flow in self.flows.items():
+            flow.deliver(self.endpoint.packets_received(call_id))
+        self.settle(now)
+
+
+class EndpointFactory(Protocol):
+    """Makes the endpoint of a connection that was just made."""
+
+    def __call__(self, now: float) -> Endpoint:
+        """Return a new endpoint."""
