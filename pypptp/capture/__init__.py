@@ -1,0 +1,1 @@
+"""Capture files read offline: a recorded session followed and decrypted."""
