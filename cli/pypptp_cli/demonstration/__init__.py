@@ -1,0 +1,1 @@
+"""What ``pypptp demo`` does, finds and shows."""
