@@ -145,7 +145,9 @@ class Endpoint:
         self.unknown_call = 0
         self._random = random
         self._secret = secret
-        self.control = ControlConnection(role, config.control, call_ids=call_ids or CallIdAllocator(random), now=now)
+        # Not "or": an allocator that has given out nothing yet is empty, and so false.
+        allocator = CallIdAllocator(random) if call_ids is None else call_ids
+        self.control = ControlConnection(role, config.control, call_ids=allocator, now=now)
         self._events: deque[EndpointEvent] = deque()
         self._datagrams: list[bytes] = []
         self._packets: dict[int, list[bytes]] = {}
@@ -409,4 +411,5 @@ class Endpoint:
         session = self.sessions.pop(call_id, None)
         if session is not None:
             closing = session.link.closing
-            self._events.append(SessionEnded(call_id, closing.reason if closing else reason, session))
+            reason = closing.reason if closing else session.link.last_words or reason
+            self._events.append(SessionEnded(call_id, reason, session))

@@ -6,14 +6,16 @@ from collections import Counter
 
 import pytest
 
-from pypptp.control import CallRefused, ConnectionClosed
-from pypptp.endpoint import SessionEnded, SessionEvent
+from pypptp.control import CallIdAllocator, CallRefused, ConnectionClosed
+from pypptp.control.messages import OutgoingCallRequest, StartControlConnectionRequest
+from pypptp.endpoint import Endpoint, EndpointConfig, SessionEnded, SessionEvent
 from pypptp.gre import parse_header
 from pypptp.mppe import Strength
 from pypptp.ppp.auth import AuthMethod
-from pypptp.ppp.config import MppePolicy
-from pypptp.ppp.events import NetworkUp
-from pypptp.testing import Direction, Impairment, SimulatedNetwork
+from pypptp.ppp.config import LinkConfig, MppePolicy
+from pypptp.ppp.events import NetworkUp, Refused
+from pypptp.roles import Role
+from pypptp.testing import Direction, Impairment, SimulatedNetwork, seeded
 from tests.peers import CLIENT_ADDRESS, SERVER_ADDRESS, connected, ip_packet, make_network
 
 
@@ -218,6 +220,25 @@ def test_a_wrong_password_is_refused_in_the_servers_words() -> None:
         isinstance(event, SessionEvent) and isinstance(event.event, NetworkUp) for *_, event in network.events
     )
     assert "Access denied" in network.reasons("client")[0]
+    refused = [event.event for *_, event in network.events if isinstance(event, SessionEvent)]
+    assert Refused("alice", AuthMethod.MSCHAPV2) in refused
+
+
+def test_a_wrong_password_costs_no_time_out() -> None:
+    network = make_network(password="looking-glass")
+    network.client.connect(network.now)
+    assert network.run_until(lambda: network.closed, 30)
+    assert network.now < 1.0
+    told = [octets for _, side, _, octets in network.trace if side == "client" and b"E=691" in octets]
+    assert len(told) == 1, "one Terminate-Request with the reason"
+
+
+def test_a_client_that_may_not_do_what_the_server_wants_says_so() -> None:
+    network = make_network(client={"auth": (AuthMethod.PAP,), "mppe": MppePolicy.PREFER})
+    network.client.connect(network.now)
+    assert network.run_until(lambda: network.closed, 30)
+    assert network.now < 2.0
+    assert "authentication" in network.reasons("client")[0]
 
 
 def test_an_unknown_user_hears_the_same() -> None:
@@ -330,3 +351,22 @@ def test_session_ended_is_said_once_per_session() -> None:
     network.run(30)
     for side in ("client", "server"):
         assert sum(1 for _, who, event in network.events if who == side and isinstance(event, SessionEnded)) == 1
+
+
+def test_ends_that_share_an_allocator_never_share_a_call_id() -> None:
+    call_ids = CallIdAllocator(seeded(1))
+    config = EndpointConfig(link=LinkConfig(name="pptpd"))
+    ends = [Endpoint(Role.SERVER, config, random=seeded(2), call_ids=call_ids, now=0.0) for _ in range(3)]
+    for end in ends:
+        end.receive_data(StartControlConnectionRequest(framing_capabilities=3, bearer_capabilities=3).build(), 0.0)
+        request = OutgoingCallRequest(
+            call_id=1,
+            call_serial_number=1,
+            minimum_bps=2400,
+            maximum_bps=10_000_000,
+            bearer_type=3,
+            framing_type=3,
+            packet_receive_window_size=64,
+        )
+        end.receive_data(request.build(), 0.0)
+    assert len({call_id for end in ends for call_id in end.sessions}) == 3

@@ -282,8 +282,6 @@ class ControlProtocol:
     # The automaton's actions.
 
     def _start_over(self) -> None:
-        # The table has no irc where Opened is left for a new negotiation; without it the count of the last one goes on.
-        self._restart_count = self.limits.max_configure
         self._naks_sent = 0
         self._naks_received = 0
         for option in self.options.values():

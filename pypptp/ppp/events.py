@@ -24,6 +24,19 @@ class SecretWanted:
 
 
 @dataclass(frozen=True, slots=True)
+class Refused:
+    """The peer's proof was wrong; it may have another try.
+
+    Attributes:
+        name: who it said it was, escaped.
+        method: how it tried to prove it.
+    """
+
+    name: str
+    method: AuthMethod
+
+
+@dataclass(frozen=True, slots=True)
 class Authenticated:
     """The peer has proved who it is (server), or we have and so has it, where MS-CHAPv2 ran (client).
 
@@ -107,4 +120,4 @@ class LinkClosed:
     by_peer: bool
 
 
-LinkEvent: TypeAlias = SecretWanted | Authenticated | AddressWanted | NetworkUp | NetworkDown | LinkClosed
+LinkEvent: TypeAlias = SecretWanted | Refused | Authenticated | AddressWanted | NetworkUp | NetworkDown | LinkClosed

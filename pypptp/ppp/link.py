@@ -17,17 +17,17 @@ from pypptp.mppe.cipher import Decryptor, Encryptor
 from pypptp.mppe.keys import MppeKeys
 from pypptp.ppp.auth import AuthMachine, AuthMethod, Failure, Secret, Success, authenticator, method_of, option_of, peer
 from pypptp.ppp.automaton import Action, State
-from pypptp.ppp.ccp import Ccp, MppeOption, SupportedBits, strength_of
-from pypptp.ppp.config import MPPE_OVERHEAD, LinkConfig, MppePolicy
+from pypptp.ppp.config import MPPE_OVERHEAD, LinkConfig
 from pypptp.ppp.control_protocol import ControlProtocol
+from pypptp.ppp.encryption import LinkEncryption
 from pypptp.ppp.events import (
     AddressWanted,
     Authenticated,
-    Encryption,
     LinkClosed,
     LinkEvent,
     NetworkDown,
     NetworkUp,
+    Refused,
     SecretWanted,
 )
 from pypptp.ppp.ipcp import UNSPECIFIED, Ipcp
@@ -39,8 +39,6 @@ LAST_DATA_FRAME_PROTOCOL = 0x00FF
 """Protocols up to here carry packets, not negotiation (RFC 1661 section 2): never answered, at most dropped."""
 NAMELESS_PEER = IPv4Address("10.64.64.64")
 """The far end's address where a peer names none of its own, as pppd fills it in."""
-RESET_INTERVAL = 0.5
-"""Seconds until a Reset-Request that brought no FLUSHED frame is repeated; the standards name none."""
 TEXT_LIMIT = 128
 """Octets of a peer's own words that are kept."""
 
@@ -63,8 +61,7 @@ class Link:
 
     Attributes:
         phase: where the link stands.
-        encryptor: MPPE towards the peer, None while there is none.
-        decryptor: MPPE from the peer, None while there is none.
+        encryption: CCP, and what is encrypted with.
         network_up: whether IP packets may pass, by phase and by policy.
         data_header: the octets in front of an encrypted (or, without MPPE, a clear IPv4) payload.
         mtu: the largest IP packet to send.
@@ -84,8 +81,6 @@ class Link:
         self.role = role
         self.config = config
         self.phase = Phase.DEAD
-        self.encryptor: Encryptor | None = None
-        self.decryptor: Decryptor | None = None
         self.network_up = False
         self.mtu = config.mtu
         self.data_header = b""
@@ -102,29 +97,32 @@ class Link:
             limits=config.limits,
             random=random,
         )
-        required = config.mppe is MppePolicy.REQUIRE
-        strengths = () if config.mppe is MppePolicy.DENY else config.strengths
-        self.ccp = Ccp(MppeOption(strengths, stateless=config.stateless, required=required), config.limits)
+        self.encryption = LinkEncryption(config)
         self.ipcp: Ipcp | None = None
         self._auth: AuthMachine | None = None
         self._method: AuthMethod | None = None
         self._user = ""
         self._secret_wanted = False
-        self._keys: MppeKeys | None = None
         self._authenticated = False
         self._addresses: tuple[IPv4Address, IPv4Address | None] | None = None
         self._name_servers: tuple[tuple[IPv4Address, ...], tuple[IPv4Address, ...]] = ((), ())
         self._early_ipcp: bytes | None = None
-        self._encryption_settled = False
-        self._ever_encrypted = False
         self.closing: LinkClosed | None = None
         self._sequence: int | None = None
         self._frames: list[bytes] = []
         self._events: deque[LinkEvent] = deque()
         self._establish_deadline: float | None = None
-        self._encryption_deadline: float | None = None
         self._echo_deadline: float | None = None
-        self._reset_deadline: float | None = None
+
+    @property
+    def encryptor(self) -> Encryptor | None:
+        """MPPE towards the peer, None while there is none."""
+        return self.encryption.encryptor
+
+    @property
+    def decryptor(self) -> Decryptor | None:
+        """MPPE from the peer, None while there is none."""
+        return self.encryption.decryptor
 
     # What the caller does.
 
@@ -194,16 +192,13 @@ class Link:
 
     def request_reset(self, now: float) -> None:
         """The decryptor lost its way in stateful MPPE: ask the peer to start afresh, and again until it does."""
-        self._reset_deadline = None
-        if self.ccp.opened and self.decryptor is not None and self.decryptor.discarding:
-            self._reset_deadline = now + RESET_INTERVAL
-            self.ccp.send_reset_request()
-            self._settle(now)
+        self.encryption.request_reset(now)
+        self._settle(now)
 
     def renegotiate_encryption(self, now: float) -> None:
         """Negotiate CCP anew; packets wait until it is open again."""
-        if self.ccp.opened:
-            self.ccp.renegotiate(now)
+        if self.encryption.ccp.opened:
+            self.encryption.ccp.renegotiate(now)
             self._settle(now)
 
     def frames_to_send(self) -> list[bytes]:
@@ -217,8 +212,7 @@ class Link:
 
     def get_timer(self) -> float | None:
         """Return when ``handle_timer`` is due."""
-        deadlines = [self._establish_deadline, self._encryption_deadline, self._echo_deadline, self._reset_deadline]
-        deadlines += [self.lcp.get_timer(), self.ccp.get_timer()]
+        deadlines = [self._establish_deadline, self._echo_deadline, self.lcp.get_timer(), self.encryption.get_timer()]
         if self.ipcp is not None:
             deadlines.append(self.ipcp.get_timer())
         if self._auth is not None:
@@ -228,19 +222,14 @@ class Link:
     def handle_timer(self, now: float) -> None:
         """Do what is due: retransmissions, echoes, deadlines."""
         self.lcp.handle_timer(now)
-        self.ccp.handle_timer(now)
+        self.encryption.handle_timer(now)
         if self.ipcp is not None:
             self.ipcp.handle_timer(now)
         if self._auth is not None:
             self._auth.handle_timer(now)
-        if _due(self._encryption_deadline, now):
-            self._encryption_deadline = None
-            self._encryption_settled = True
-            self._open_network(now)
+        self._open_network(now)
         if _due(self._echo_deadline, now):
             self._send_echo(now)
-        if _due(self._reset_deadline, now):
-            self.request_reset(now)
         if _due(self._establish_deadline, now):
             self._establish_deadline = None
             seconds = self.config.establish_timeout
@@ -256,11 +245,8 @@ class Link:
             self._auth.receive(information, now)
         elif self.phase is not Phase.NETWORK or protocol <= LAST_DATA_FRAME_PROTOCOL:
             self.discarded += 1
-        elif protocol == Protocol.CCP and self._wants_encryption():
-            self.ccp.receive(information, now)
-            if self.ccp.reset_requested and self.encryptor is not None:
-                self.encryptor.reset()
-            self.ccp.reset_requested = False
+        elif protocol == Protocol.CCP and self.encryption.negotiable:
+            self.encryption.receive(information, now)
         elif protocol == Protocol.IPCP:
             if self.ipcp is None:
                 # CCP is not done yet. Windows and RouterOS begin with IPCP all the same; a Terminate-Ack would end it
@@ -280,11 +266,15 @@ class Link:
     # What follows from what happened. One round may set off the next: LCP up starts authentication, and so on.
 
     def _settle(self, now: float) -> None:
-        while self._flush_packets() or self._follow_signals(now) or self._follow_authentication(now):
+        while self._flush_packets() or self._follow_signals(now) or self._follow_authentication(now) or self._unsent():
             pass
 
+    def _unsent(self) -> bool:
+        return any(machine.packets for machine in self._protocols())
+
     def _protocols(self) -> tuple[ControlProtocol, ...]:
-        return (self.lcp, self.ccp) if self.ipcp is None else (self.lcp, self.ccp, self.ipcp)
+        lower = (self.lcp, self.encryption.ccp)
+        return lower if self.ipcp is None else (*lower, self.ipcp)
 
     def _flush_packets(self) -> bool:
         count = len(self._frames)
@@ -313,7 +303,8 @@ class Link:
         while self.lcp.rejected_protocols:
             followed = True
             self._follow_protocol_reject(self.lcp.rejected_protocols.pop(0), now)
-        self._guard_encryption(now)
+        if self.phase is Phase.NETWORK and (objection := self.encryption.objection()):
+            self._end(objection, by_peer=True, now=now)
         return followed
 
     def _follow(self, machine: ControlProtocol, signal: Action, now: float) -> None:
@@ -324,7 +315,7 @@ class Link:
                 self._lcp_down(now)
             else:
                 self._lcp_finished()
-        elif machine is self.ccp:
+        elif machine is self.encryption.ccp:
             if signal is Action.THIS_LAYER_UP:
                 self._ccp_up(now)
             elif signal is Action.THIS_LAYER_DOWN:
@@ -340,7 +331,7 @@ class Link:
 
     def _follow_protocol_reject(self, protocol: int, now: float) -> None:
         if protocol == Protocol.CCP:
-            self.ccp.protocol_rejected(now)
+            self.encryption.ccp.protocol_rejected(now)
         elif protocol == Protocol.IPCP and self.ipcp is not None:
             self.ipcp.protocol_rejected(now)
         elif protocol == Protocol.LCP:
@@ -351,13 +342,11 @@ class Link:
     # LCP.
 
     def _lcp_up(self, now: float) -> None:
-        if self.closing is not None:
-            return
         if self.config.echo_interval:
             self._echo_deadline = now + self.config.echo_interval
         self.lcp.echoes_unanswered = 0
         self.lcp.terminate_text = None
-        self.ccp.peer_mru = self.lcp.mru.peer
+        self.encryption.ccp.peer_mru = self.lcp.mru.peer
         authentication = self.lcp.authentication
         value = authentication.chosen_for_peer if self.role is Role.SERVER else authentication.chosen_for_us
         if value is None:
@@ -379,21 +368,19 @@ class Link:
         self._method = None
         self._authenticated = True
         self._events.append(Authenticated("", None))
-        self._enter_network(now)
+        self._enter_network(None, now)
 
     def _lcp_down(self, now: float) -> None:
         self._network_gone("LCP went down", now)
         self._ciphers_gone(now)
-        self.ccp.down(now)
+        self.encryption.down(now)
         if self.ipcp is not None:
             self.ipcp.down(now)
         self.ipcp = None
         self._auth = None
-        self._keys = None
         self._authenticated = False
-        self._encryption_settled = False
         self._early_ipcp = None
-        self._echo_deadline = self._encryption_deadline = None
+        self._echo_deadline = None
         if self.closing is None:
             self.phase = Phase.ESTABLISH
             self._establish_deadline = now + self.config.establish_timeout
@@ -405,10 +392,10 @@ class Link:
 
     def _lcp_finished(self) -> None:
         if self.closing is None:
-            words = "" if self.lcp.terminate_text is None else self._last_words()
-            self.closing = LinkClosed(words or self.lcp.failure or "LCP ended", by_peer=True)
+            self.closing = LinkClosed(self.last_words or self.lcp.failure or "LCP ended", by_peer=True)
         self.phase = Phase.DEAD
-        self._establish_deadline = self._echo_deadline = self._encryption_deadline = None
+        self._establish_deadline = self._echo_deadline = None
+        self.encryption.stop_waiting()
         self._auth = None
         self._events.append(self.closing)
 
@@ -426,11 +413,13 @@ class Link:
         machine = self._auth
         if machine is None:
             return False
+        assert self._method is not None, "there is no machine without a method"
         name = machine.take_wanted()
         if name is not None:
-            assert self._method is not None
             self._secret_wanted = True
             self._events.append(SecretWanted(name, self._method))
+        self._events += [Refused(refused, self._method) for refused in machine.refused]
+        machine.refused.clear()
         if isinstance(machine.outcome, Failure):
             self._end(machine.outcome.reason, by_peer=self.role is Role.CLIENT, now=now)
         elif isinstance(machine.outcome, Success) and not self._authenticated:
@@ -440,69 +429,30 @@ class Link:
                 return False
             self._authenticated = True
             self._user = machine.outcome.name
-            self._keys = machine.outcome.keys
             self._events.append(Authenticated(self._user, self._method))
-            self._enter_network(now)
+            self._enter_network(machine.outcome.keys, now)
             return True
         return False
 
     # Network phase: encryption first, then addresses.
 
-    def _wants_encryption(self) -> bool:
-        return self.config.mppe is not MppePolicy.DENY and self._keys is not None
-
-    def _must_encrypt(self) -> bool:
-        return self.config.mppe is MppePolicy.REQUIRE or self._ever_encrypted
-
-    def _enter_network(self, now: float) -> None:
+    def _enter_network(self, keys: MppeKeys | None, now: float) -> None:
         self.phase = Phase.NETWORK
-        if self._keys is None and self._must_encrypt():
-            self._end("MPPE is required, but its keys come from MS-CHAP and that did not run", by_peer=False, now=now)
+        refusal = self.encryption.begin(keys, now)
+        if refusal:
+            self._end(refusal, by_peer=False, now=now)
             return
-        if self._keys is not None:
-            self.ccp.mppe.restrict(self._keys.strengths)
-        if self._must_encrypt() and not self.ccp.mppe.strengths:
-            self._end("MPPE is required, but there is no key of an allowed length", by_peer=False, now=now)
-            return
-        if not self._wants_encryption():
-            self._encryption_settled = True
-        else:
-            self._encryption_deadline = None if self._must_encrypt() else now + self.config.encryption_timeout
-            self.ccp.open(now)
-            self.ccp.up(now)
         if self.role is Role.CLIENT:
             self._addresses = (UNSPECIFIED, None)
         elif self._addresses is None:
             self._events.append(AddressWanted(self._user))
         self._open_network(now)
 
-    def _guard_encryption(self, now: float) -> None:
-        """With encryption required, a CCP that cannot lead there any more ends the link at once."""
-        if self.phase is Phase.NETWORK and self._must_encrypt():
-            if self.ccp.mppe.rejected_by_peer:
-                self._end("MPPE required, but the peer refuses it", by_peer=True, now=now)
-            elif self.ccp.terminated_by_peer:
-                self._end("MPPE required, but the peer ended CCP", by_peer=True, now=now)
-
     def _ccp_up(self, now: float) -> None:
-        if self.phase is not Phase.NETWORK:
+        refusal = self.encryption.take_up(self._sequence)
+        if refusal:
+            self._end(refusal, by_peer=True, now=now)
             return
-        mppe = self.ccp.mppe
-        transmit, receive = mppe.transmit, mppe.receive
-        if self._must_encrypt() and not (transmit and receive):
-            self._end("MPPE required, but the peer left it out", by_peer=True, now=now)
-            return
-        assert self._keys is not None, "CCP opens with keys at hand only"
-        if transmit:
-            strength, stateless = strength_of(transmit), bool(transmit & SupportedBits.STATELESS)
-            self.encryptor = Encryptor(self._keys.start_keys(strength)[0], strength, stateless=stateless)
-        if receive:
-            strength, stateless = strength_of(receive), bool(receive & SupportedBits.STATELESS)
-            start_key = self._keys.start_keys(strength)[1]
-            self.decryptor = Decryptor(start_key, strength, stateless=stateless, sequence=self._sequence)
-        self._ever_encrypted = self._ever_encrypted or bool(transmit and receive)
-        self._encryption_settled = True
-        self._encryption_deadline = None
         self._set_data_header()
         self._open_network(now)
         if self.encryptor is not None:
@@ -513,21 +463,20 @@ class Link:
     def _ccp_finished(self, now: float) -> None:
         if self.phase is not Phase.NETWORK:
             return
-        if self._must_encrypt():
-            self._end(f"MPPE required, but {self.ccp.failure or 'the peer ended CCP'}", by_peer=True, now=now)
+        refusal = self.encryption.finish()
+        if refusal:
+            self._end(refusal, by_peer=True, now=now)
             return
-        self._encryption_settled = True
-        self._encryption_deadline = None
         self._open_network(now)
 
     def _ciphers_gone(self, now: float) -> None:
-        self.encryptor = self.decryptor = None
-        if self._must_encrypt():
+        self.encryption.drop()
+        if self.encryption.required:
             self._network_gone("CCP went down", now)
         self._set_data_header()
 
     def _open_network(self, now: float) -> None:
-        ready = self._authenticated and self._encryption_settled and self._addresses is not None
+        ready = self._authenticated and self.encryption.settled and self._addresses is not None
         if self.phase is not Phase.NETWORK or not ready or self.ipcp is not None:
             return
         assert self._addresses is not None
@@ -549,26 +498,30 @@ class Link:
             self._early_ipcp = None
 
     def _ipcp_up(self, now: float) -> None:
-        if self.phase is not Phase.NETWORK:
-            return
         assert self.ipcp is not None
         address = self.ipcp.address
         if address.ours == UNSPECIFIED:
             self._end("the peer gave us no address", by_peer=True, now=now)
             return
-        if self._must_encrypt() and (self.encryptor is None or self.decryptor is None):
+        if self.encryption.required and not self.encryption.complete:
             return
         self._set_data_header()
         overhead = MPPE_OVERHEAD if self.encryptor else 0
         self.mtu = min(self.config.mtu, self.lcp.mru.peer - overhead)
         self.network_up = True
         self._establish_deadline = None
-        encryption = None
-        if self.encryptor is not None:
-            encryption = Encryption(self.encryptor.strength, self.encryptor.stateless)
         peer_address = address.peer_accepted or address.peer or NAMELESS_PEER
-        dns = self.ipcp.dns_received
-        self._events.append(NetworkUp(address.ours, peer_address, self.mtu, encryption, dns, self._user, self._method))
+        self._events.append(
+            NetworkUp(
+                address.ours,
+                peer_address,
+                self.mtu,
+                self.encryption.agreed,
+                self.ipcp.dns_received,
+                self._user,
+                self._method,
+            )
+        )
 
     def _network_gone(self, reason: str, now: float) -> None:
         if self.network_up:
@@ -582,6 +535,11 @@ class Link:
         self.data_header = (b"" if self.lcp.acfc.peer_receives else ADDRESS_CONTROL) + field
 
     # The end.
+
+    @property
+    def last_words(self) -> str:
+        """What the peer said in its Terminate-Request, in words for a person; empty where it sent none."""
+        return "" if self.lcp.terminate_text is None else self._last_words()
 
     def _note_end(self, reason: str, *, by_peer: bool) -> None:
         if self.closing is None:
@@ -597,7 +555,8 @@ class Link:
         self.phase = Phase.TERMINATE
         self._network_gone(reason, now)
         self._ciphers_gone(now)
-        self._establish_deadline = self._encryption_deadline = self._echo_deadline = None
+        self._establish_deadline = self._echo_deadline = None
+        self.encryption.stop_waiting()
         self._flush_packets()
         self._auth = None
         self.lcp.close(now, reason.encode()[:TEXT_LIMIT])

@@ -7,15 +7,23 @@ from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address
 from typing import Any, TypeVar
 
+from pypptp.mppe.keys import Strength
 from pypptp.ppp.auth import Secret
-from pypptp.ppp.config import LinkConfig
-from pypptp.ppp.events import AddressWanted, LinkClosed, LinkEvent, SecretWanted
-from pypptp.ppp.link import Link
+from pypptp.ppp.config import LinkConfig, MppePolicy
+from pypptp.ppp.events import AddressWanted, Encryption, LinkClosed, LinkEvent, NetworkUp, SecretWanted
+from pypptp.ppp.link import Link, Phase
 from pypptp.ppp.packet import ControlPacket, parse_packet
 from pypptp.ppp.protocols import ADDRESS_CONTROL, Protocol, split_frame
 from pypptp.roles import Role
+from tests.mppe.frames import plaintext
 from tests.ppp.driving import configure, seeded
 
+LCP, CCP, IPCP, CHAP, PAP = Protocol.LCP, Protocol.CCP, Protocol.IPCP, Protocol.CHAP, Protocol.PAP
+SERVER, CLIENT = Role.SERVER, Role.CLIENT
+BOTH = (SERVER, CLIENT)
+REQUIRE, PREFER, DENY = MppePolicy.REQUIRE, MppePolicy.PREFER, MppePolicy.DENY
+CLEAR = {"mppe": DENY}
+STRONGEST = Encryption(Strength.BITS_128, True)
 LOCAL = IPv4Address("192.168.0.1")
 REMOTE = IPv4Address("192.168.0.234")
 DNS = (IPv4Address("192.168.0.53"),)
@@ -85,7 +93,7 @@ class Joined:
         """Carry frames and let timers fire until the time is over; the two must come to rest in between."""
         until = self.now + seconds
         for _ in range(5000):
-            self._collect()
+            self.collect()
             if self._path:
                 sender, frame = self._path.popleft()
                 self._other(sender).receive(frame, self.now)
@@ -104,7 +112,7 @@ class Joined:
         self.run()
         before = len(self.frames)
         self.links[to].receive(frame, self.now)
-        self._collect()
+        self.collect()
         answers = [packet_in(sent) for _, sender, sent in self.frames[before:] if sender is to]
         self.run()
         return answers
@@ -129,7 +137,7 @@ class Joined:
     def _other(self, role: Role) -> Link:
         return self.client if role is Role.SERVER else self.server
 
-    def _collect(self) -> None:
+    def collect(self) -> None:
         moved = True
         while moved:
             moved = False
@@ -145,13 +153,32 @@ class Joined:
                     moved = True
                     self.events[role].append(event)
                     if self.answers:
-                        self._answer(link, event)
+                        self.answer(link, event)
 
-    def _answer(self, link: Link, event: LinkEvent) -> None:
+    def answer(self, link: Link, event: LinkEvent) -> None:
         if isinstance(event, SecretWanted):
             link.provide_secret(Secret(password=PASSWORD) if event.name == USER else None, self.now)
         elif isinstance(event, AddressWanted):
             link.assign_address(LOCAL, REMOTE, self.now, dns=DNS)
 
 
-LCP, CCP, IPCP, CHAP, PAP = Protocol.LCP, Protocol.CCP, Protocol.IPCP, Protocol.CHAP, Protocol.PAP
+def both(**config: Any) -> Joined:
+    return Joined(config, config).up()
+
+
+def assert_decrypts(joined: Joined) -> None:
+    """What either side encrypts the other decrypts."""
+    for sender, receiver in ((joined.server, joined.client), (joined.client, joined.server)):
+        assert sender.encryptor is not None
+        assert receiver.decryptor is not None
+        for number in range(3):
+            frame = sender.encryptor.encrypt_frame(plaintext(number))
+            assert receiver.decryptor.decrypt_frame(frame, number + 1) == plaintext(number)
+
+
+def assert_up(joined: Joined, encryption: Encryption | None) -> None:
+    for role, local, peer in ((SERVER, LOCAL, REMOTE), (CLIENT, REMOTE, LOCAL)):
+        up = joined.of(role, NetworkUp)[-1]
+        assert (up.local, up.peer, up.encryption, up.user) == (local, peer, encryption, USER)
+        assert joined.links[role].network_up
+        assert joined.links[role].phase is Phase.NETWORK

@@ -24,62 +24,42 @@ from pypptp.ppp.events import (
     NetworkUp,
     SecretWanted,
 )
-from pypptp.ppp.ipcp import OptionType as IpcpOption
 from pypptp.ppp.lcp import OptionType as LcpOption
 from pypptp.ppp.link import NAMELESS_PEER, Link, Phase
 from pypptp.ppp.packet import Code, ControlPacket
 from pypptp.ppp.protocols import ADDRESS_CONTROL, Protocol
 from pypptp.roles import Role
-from tests.mppe.frames import plaintext
 from tests.ppp.driving import configure, options_of, seeded
 from tests.ppp.linking import (
+    BOTH,
     CCP,
     CHAP,
+    CLEAR,
+    CLIENT,
+    DENY,
     DNS,
     IPCP,
     LCP,
     LOCAL,
     PAP,
+    PREFER,
     REMOTE,
+    REQUIRE,
+    SERVER,
+    STRONGEST,
     USER,
     Joined,
+    assert_decrypts,
+    assert_up,
+    both,
     configure_frame,
     frame_of,
     packet_in,
 )
 
-SERVER, CLIENT = Role.SERVER, Role.CLIENT
-BOTH = (SERVER, CLIENT)
-REQUIRE, PREFER, DENY = MppePolicy.REQUIRE, MppePolicy.PREFER, MppePolicy.DENY
-MPPE_METHODS = (AuthMethod.MSCHAPV2, AuthMethod.MSCHAP)
-CLEAR = {"mppe": DENY}
-STRONGEST = Encryption(Strength.BITS_128, True)
-
-
-def both(**config: Any) -> Joined:
-    return Joined(config, config).up()
-
-
-def assert_decrypts(joined: Joined) -> None:
-    """What either side encrypts the other decrypts."""
-    for sender, receiver in ((joined.server, joined.client), (joined.client, joined.server)):
-        assert sender.encryptor is not None
-        assert receiver.decryptor is not None
-        for number in range(3):
-            frame = sender.encryptor.encrypt_frame(plaintext(number))
-            assert receiver.decryptor.decrypt_frame(frame, number + 1) == plaintext(number)
-
-
-def assert_up(joined: Joined, encryption: Encryption | None) -> None:
-    for role, local, peer in ((SERVER, LOCAL, REMOTE), (CLIENT, REMOTE, LOCAL)):
-        up = joined.of(role, NetworkUp)[-1]
-        assert (up.local, up.peer, up.encryption, up.user) == (local, peer, encryption, USER)
-        assert joined.links[role].network_up
-        assert joined.links[role].phase is Phase.NETWORK
-
 
 class TestTheWayUp:
-    @pytest.mark.parametrize("method", MPPE_METHODS)
+    @pytest.mark.parametrize("method", [AuthMethod.MSCHAPV2, AuthMethod.MSCHAP])
     @pytest.mark.parametrize("stateless", [True, False])
     @pytest.mark.parametrize("strength", Strength)
     def test_encrypted(self, method: AuthMethod, stateless: bool, strength: Strength) -> None:
@@ -297,156 +277,6 @@ class TestAuthentication:
         assert joined.server.closing == LinkClosed("the peer came back as another user", True)
 
 
-class TestEncryptionPolicy:
-    def test_no_common_strength(self) -> None:
-        joined = Joined({}, {"strengths": (Strength.BITS_40,)}).up(120)
-        for role in BOTH:
-            assert joined.closed(role)
-            assert not joined.of(role, NetworkUp)
-        assert not joined.sent(SERVER, IPCP)
-
-    def test_the_peer_rejects_mppe(self) -> None:
-        joined = Joined({}, {"mppe": PREFER}, tamper=self.rejecting_mppe).up(30)
-        assert joined.closed(SERVER) == "MPPE required, but the peer refuses it"
-        assert joined.closed(CLIENT) == "the peer terminated the link: MPPE required, but the peer refuses it"
-
-    @staticmethod
-    def rejecting_mppe(sender: Role, protocol: int, packet: ControlPacket) -> list[ControlPacket] | None:
-        if (sender, protocol, packet.code) == (CLIENT, CCP, Code.CONFIGURE_ACK):
-            return [ControlPacket(Code.CONFIGURE_REJECT, packet.identifier, packet.data)]
-        return None
-
-    def test_the_peer_ends_ccp_once_it_is_open(self) -> None:
-        joined = both()
-        joined.inject(SERVER, frame_of(CCP, ControlPacket(Code.TERMINATE_REQUEST, 9)))
-        assert not joined.server.network_up
-        joined.run(10)
-        assert joined.closed(SERVER) == "MPPE required, but the peer ended CCP"
-
-    def test_a_link_once_encrypted_never_goes_on_in_clear(self) -> None:
-        joined = both(mppe=PREFER)
-        joined.inject(SERVER, frame_of(CCP, ControlPacket(Code.TERMINATE_REQUEST, 9)))
-        assert not joined.server.network_up
-        joined.run(10)
-        assert joined.closed(SERVER) == "MPPE required, but the peer ended CCP"
-
-    def test_a_protocol_reject_of_ccp(self) -> None:
-        joined = Joined(tamper=lambda sender, protocol, packet: [] if protocol == CCP else None).up()
-        joined.inject(SERVER, frame_of(LCP, ControlPacket(Code.PROTOCOL_REJECT, 9, b"\x80\xfd\x01\x01\x00\x04")))
-        joined.run(10)
-        assert joined.closed(SERVER) == "MPPE required, but CCP: rejected by the peer"
-
-    def test_ipcp_before_ccp_waits_without_an_answer(self) -> None:
-        """Windows and RouterOS send it at once; a Terminate-Ack would end their IPCP for good."""
-        held: list[ControlPacket] = []
-
-        def tamper(sender: Role, protocol: int, packet: ControlPacket) -> list[ControlPacket] | None:
-            if (sender, protocol) == (CLIENT, CCP):
-                held.append(packet)
-                return []
-            return None
-
-        joined = Joined(tamper=tamper).up()
-        assert joined.server.phase is Phase.NETWORK
-        zero = (IpcpOption.IP_ADDRESS, bytes(4))
-        assert joined.inject(SERVER, configure_frame(IPCP, 1, 55, zero)) == []
-        joined.tamper = None
-        for packet in held:
-            joined.server.receive(frame_of(CCP, packet), joined.now)
-        joined.run()
-        nak = next(packet for packet in joined.sent(SERVER, IPCP) if packet.identifier == 55)
-        assert (nak.code, options_of(nak)) == (Code.CONFIGURE_NAK, [(IpcpOption.IP_ADDRESS, REMOTE.packed)])
-        joined.run(10)
-        assert_up(joined, STRONGEST)
-
-    def test_ccp_that_never_ends_ends_the_link_where_it_is_required(self) -> None:
-        joined = Joined(tamper=lambda sender, protocol, packet: [] if protocol == CCP else None).up(90)
-        assert joined.closed(SERVER)
-        assert not joined.sent(SERVER, IPCP)
-
-    def test_ccp_that_is_late_where_it_is_preferred(self) -> None:
-        """Packets pass in clear after a while; when CCP opens after all, the network is announced again."""
-        silent = True
-
-        def tamper(sender: Role, protocol: int, packet: ControlPacket) -> list[ControlPacket] | None:
-            return [] if protocol == CCP and silent else None
-
-        joined = Joined({"mppe": PREFER}, {"mppe": PREFER, "mru": 1400}, tamper=tamper).up(8)
-        assert_up(joined, None)
-        assert joined.of(SERVER, NetworkUp)[-1].mtu == 1400
-        silent = False
-        joined.run(10)
-        assert_up(joined, STRONGEST)
-        assert_decrypts(joined)
-        assert joined.of(SERVER, NetworkUp)[-1].mtu == joined.server.mtu == 1396
-        assert len(joined.of(SERVER, NetworkDown)) == 1
-
-    def test_a_preferred_ccp_refused_first_and_agreed_on_later_stays(self) -> None:
-        def tamper(sender: Role, protocol: int, packet: ControlPacket) -> list[ControlPacket] | None:
-            if (sender, protocol, packet.code) == (SERVER, CCP, Code.CONFIGURE_REQUEST) and packet.data:
-                joined.server.receive(frame_of(CCP, ControlPacket(4, packet.identifier, packet.data)), joined.now)
-                return []
-            return None
-
-        joined = Joined({"mppe": PREFER}, {"mppe": PREFER}, tamper=tamper)
-        joined.up()
-        assert joined.server.network_up
-        assert joined.server.decryptor is None
-        joined.tamper = None
-        joined.server.renegotiate_encryption(joined.now)
-        joined.run(30)
-        assert joined.closed(SERVER) is None
-        assert_up(joined, STRONGEST)
-
-    def test_ccp_is_negotiated_anew_and_nothing_passes_meanwhile(self) -> None:
-        joined = both()
-        joined.server.renegotiate_encryption(joined.now)
-        assert not joined.server.network_up
-        assert joined.server.encryptor is None
-        joined.run()
-        assert_up(joined, STRONGEST)
-        assert_decrypts(joined)
-
-    def test_a_new_ccp_that_comes_to_nothing_ends_the_link(self) -> None:
-        """The peer acknowledges ours for ever and never asks for its own: no counter of RFC 1661 bounds that."""
-
-        def tamper(sender: Role, protocol: int, packet: ControlPacket) -> list[ControlPacket] | None:
-            return [] if (sender, protocol, packet.code) == (CLIENT, CCP, Code.CONFIGURE_REQUEST) else None
-
-        joined = both()
-        joined.tamper = tamper
-        joined.server.renegotiate_encryption(joined.now)
-        joined.run(90)
-        assert joined.closed(SERVER) is not None
-
-    def test_a_reset_request_flushes_the_stateful_cipher(self) -> None:
-        joined = both(stateless=False)
-        assert joined.server.encryptor is not None
-        joined.server.encryptor.encrypt_frame(plaintext())
-        ((protocol, ack),) = joined.inject(SERVER, frame_of(CCP, ControlPacket(Code.RESET_REQUEST, 33)))
-        assert (protocol, ack) == (CCP, ControlPacket(Code.RESET_ACK, 33))
-        assert joined.server.encryptor.encrypt_frame(plaintext())[0] & 0x80
-
-    def test_a_lost_frame_is_asked_for_until_the_cipher_is_flushed(self) -> None:
-        joined = both(stateless=False)
-        sender, receiver = joined.server.encryptor, joined.client.decryptor
-        assert sender is not None
-        assert receiver is not None
-        first, _, third = (sender.encrypt_frame(plaintext(number)) for number in range(3))
-        assert receiver.decrypt_frame(first, 1) is not None
-        assert receiver.decrypt_frame(third, 3) is None
-        joined.tamper = lambda sender, protocol, packet: [] if packet.code == Code.RESET_REQUEST else None
-        joined.client.request_reset(joined.now)
-        joined.run(1.2)
-        assert len(joined.sent(CLIENT, CCP, Code.RESET_REQUEST)) == 3
-        joined.tamper = None
-        joined.run(0.5)
-        assert receiver.decrypt_frame(sender.encrypt_frame(plaintext(3)), 4) == plaintext(3)
-        count = len(joined.sent(CLIENT, CCP, Code.RESET_REQUEST))
-        joined.run(5)
-        assert len(joined.sent(CLIENT, CCP, Code.RESET_REQUEST)) == count
-
-
 class TestPhases:
     @pytest.mark.parametrize("protocol", [CCP, IPCP, Protocol.IPV4, Protocol.COMPRESSED, 0x8057, 0x1235])
     def test_what_comes_before_its_phase_is_discarded(self, protocol: int) -> None:
@@ -549,7 +379,7 @@ class TestPhases:
     def test_no_address_left(self) -> None:
         joined = Joined(answers=False)
         joined.up()
-        joined._answer(joined.server, joined.only(SERVER, SecretWanted))
+        joined.answer(joined.server, joined.only(SERVER, SecretWanted))
         joined.run()
         assert joined.only(SERVER, AddressWanted) == AddressWanted(USER)
         joined.server.close("no address left in the pool", joined.now)
@@ -559,7 +389,7 @@ class TestPhases:
     def test_an_address_nobody_assigns_is_not_waited_for_for_ever(self) -> None:
         patient = {"establish_timeout": 500, "limits": NegotiationLimits(max_configure=100)}
         joined = Joined({}, patient, answers=False).up()
-        joined._answer(joined.server, joined.only(SERVER, SecretWanted))
+        joined.answer(joined.server, joined.only(SERVER, SecretWanted))
         joined.run(70)
         assert joined.closed(SERVER) == "no network after 60 s, phase network"
 
@@ -741,7 +571,7 @@ class TestAnyFrames:
         for frame in frames:
             before = len(joined.frames)
             link.receive(frame, joined.now)
-            joined._collect()
+            joined.collect()
             assert len(joined.frames) - before <= 8
             if data.draw(st.booleans()):
                 joined.run(data.draw(st.sampled_from([0.0, 0.5, 3.0])))

@@ -181,6 +181,7 @@ class ChapAuthenticator(Machine):
             self._fail(Failure(f"no answer to {TRANSMISSIONS} CHAP Challenges"))
 
     def _refuse(self, name: bytes, now: float) -> None:
+        self.refused.append(printable_text(name))
         retry = self._retries_left > 0 and self._user is None
         next_challenge = self._random(self.challenge_length)
         self._decide(ChapCode.FAILURE, self.refusal(next_challenge, retry=retry))

@@ -69,11 +69,13 @@ class AuthMachine(Protocol):
         protocol: the PPP protocol number of its packets.
         outcome: how it ended; a Success turns into a Failure if a later challenge is answered wrongly.
         discarded: packets that were refused without an answer.
+        refused: names whose proof was wrong, on the authenticator's side, for the driver to take out.
     """
 
     protocol: int
     outcome: Outcome
     discarded: int
+    refused: list[str]
 
     def start(self, now: float) -> None:
         """LCP is open: begin."""
@@ -108,6 +110,7 @@ class Machine:
     def __init__(self) -> None:
         self.outcome: Outcome = None
         self.discarded = 0
+        self.refused: list[str] = []
         self._packets: list[bytes] = []
         self._deadline: float | None = None
         self._wanted: str | None = None

@@ -118,6 +118,7 @@ class PapAuthenticator(Machine):
             self.outcome = Success(text_of(name))
         else:
             self._verdict = (PapCode.AUTHENTICATE_NAK, b"Access denied")
+            self.refused.append(printable_text(name))
             self._fail(Failure(WRONG, name=printable_text(name)))
         # The password is not kept a moment longer than it is needed.
         self._request = (name, b"")
