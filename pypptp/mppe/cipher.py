@@ -172,6 +172,8 @@ class Decryptor:
         "_advance_and_crypt",
         "_backend",
         "_checkpoints",
+        "_clear",
+        "_clear_since",
         "_count",
         "_next_header",
         "_plausibility",
@@ -213,6 +215,9 @@ class Decryptor:
         self._count = -1
         self._sequence = 0 if sequence is None else sequence
         self._sequence_known = sequence is not None
+        # Frames in clear since the frame with number _clear_since; void once another one was good.
+        self._clear = 0
+        self._clear_since = -1
         # The header of the frame that takes the short way. Every frame with count 0 goes the long way, which is where
         # _count and _position catch up: that spares the others two stores.
         self._next_header = _NO_HEADER
@@ -259,6 +264,17 @@ class Decryptor:
             self.implausible_in_a_row = 0
         return OK
 
+    def pass_over(self) -> None:
+        """A frame in clear took a GRE number: LCP's Echo, CCP, whatever is no encrypted packet.
+
+        Such frames move the GRE sequence but not the count. Without this, two days of LCP echoes on an idle link would
+        look like 4,096 lost frames, and the next packet be tried with the wrong key.
+        """
+        if self._clear_since != self._sequence:
+            self._clear_since = self._sequence
+            self._clear = 0
+        self._clear += 1
+
     def decrypt_frame(self, frame: bytes, sequence: int) -> bytes | None:
         """Return the plaintext of an MPPE frame, PPP protocol field first, or None when it is refused."""
         buffer = bytearray(frame)
@@ -291,7 +307,10 @@ class Decryptor:
                 return LATE
             if advance > ahead:
                 return self._refuse_as_implausible()
-            advance += (min(ahead, MAXIMUM_CHANGES) - advance) // _COUNTS * _COUNTS
+            clear = self._clear if self._clear_since == self._sequence else 0
+            # The least number stays possible whatever was in clear: somebody may have put a frame in clear in the place
+            # of an encrypted one.
+            advance += max(0, min(ahead - clear, MAXIMUM_CHANGES) - advance) // _COUNTS * _COUNTS
         if self._stateless:
             before = self._schedule.key
             key = self._key_after(before, advance)

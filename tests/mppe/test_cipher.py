@@ -176,6 +176,24 @@ def test_control_frames_and_bare_acknowledgements_in_between_do_not_matter() -> 
     assert decryptor.decrypt_frame(encryptor.encrypt_frame(plaintext()), sequence + 130) == plaintext()
 
 
+def test_a_frame_in_clear_put_in_the_place_of_an_encrypted_one_does_not_stop_the_next() -> None:
+    encryptor, decryptor = pair()
+    assert decryptor.decrypt_frame(encryptor.encrypt_frame(plaintext(0)), 1) == plaintext(0)
+    encryptor.encrypt_frame(plaintext(1))
+    decryptor.pass_over()
+    assert decryptor.decrypt_frame(encryptor.encrypt_frame(plaintext(2)), 3) == plaintext(2)
+
+
+def test_many_frames_in_clear_are_not_taken_for_lost_ones() -> None:
+    encryptor, decryptor = pair()
+    sequence = 0
+    for number in range(3):
+        for _ in range(9000):
+            decryptor.pass_over()
+        sequence += 9001
+        assert decryptor.decrypt_frame(encryptor.encrypt_frame(plaintext(number)), sequence) == plaintext(number)
+
+
 def test_the_gre_sequence_wraps() -> None:
     encryptor, decryptor = pair(sequence=0xFFFFFFFD)
     for number, sequence in enumerate([0xFFFFFFFE, 0xFFFFFFFF, 0, 1, 2]):
