@@ -6,13 +6,14 @@ close), so an event loop calls them from an executor thread; any thread will do,
 the calling thread.
 
 Each change is written into the edge's books before it is made. :meth:`NetworkEdge.undo_for` takes back those of one
-TUN, :meth:`NetworkEdge.undo` all of them, newest first.
+TUN, :meth:`NetworkEdge.undo` all of them, newest first. After kill -9 the next :meth:`NetworkEdge.recover`, in whatever
+process, does it.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Protocol
 
@@ -79,6 +80,23 @@ class Route:
         return f"route {self.network}{via} dev {self.interface}{metric}"
 
 
+@dataclass(slots=True)
+class Recovery:
+    """What became of the changes that killed processes left behind, in words for people.
+
+    Attributes:
+        taken_back: each change that was undone, and whose it was.
+        left: what is none of ours to undo, and why.
+        dropped: number of entries whose changes had gone by themselves, with the machine's last boot for example.
+        errors: what went wrong.
+    """
+
+    taken_back: list[str] = field(default_factory=list)
+    left: list[str] = field(default_factory=list)
+    dropped: int = 0
+    errors: list[str] = field(default_factory=list)
+
+
 class NetworkEdge(Protocol):
     """TUN devices, routes, forwarding and NAT.
 
@@ -133,7 +151,12 @@ class NetworkEdge(Protocol):
         """Send everything that has no route of its own through ``tun``, and leave the old default route where it is."""
 
     def enable_forwarding(self) -> bool:
-        """Switch IPv4 forwarding on. Returns False where it was on already (and will not be switched off)."""
+        """Switch IPv4 forwarding on.
+
+        Returns:
+            False where it was on already, and not by another pypptp: then it stays on for good. Of several that need it
+            the last one switches it off.
+        """
 
     def add_nat(self, interface: str | None, sources: Iterable[IPv4Network], *, tunnels: str = "ppp%d") -> str:
         """Masquerade ``sources`` out of an interface and clamp the TCP MSS of what passes the tunnels.
@@ -145,6 +168,12 @@ class NetworkEdge(Protocol):
 
         Returns:
             The interface's name.
+        """
+
+    def recover(self) -> Recovery:
+        """Take back what processes that were killed left behind in this network namespace. It never raises.
+
+        To be called before the first change. What living ones did is left alone.
         """
 
     def changes(self) -> list[str]:

@@ -15,6 +15,9 @@ from pypptp.errors import NetworkError
 
 IPV4 = Path("/proc/sys/net/ipv4")
 
+_OFF = {"all/accept_redirects": "1"}
+"""What writing 0 to ``ip_forward`` leaves, where that is not 0."""
+
 
 @dataclass(frozen=True, slots=True)
 class ForwardingState:
@@ -60,12 +63,18 @@ def enable() -> None:
 
 
 def restore(state: ForwardingState) -> None:
-    """Put everything back as it was; interfaces that went away or came since are left alone."""
-    (IPV4 / "ip_forward").write_text(state.forwarding, encoding="ascii")
+    """Put everything back as it was; interfaces that went away or came since are left alone.
+
+    Interrupted, it may be called again. A setting that is neither what it was nor what the kernel makes of it when
+    forwarding goes off is somebody else's since, and left alone.
+    """
+    if _read(IPV4 / "ip_forward") != state.forwarding:
+        (IPV4 / "ip_forward").write_text(state.forwarding, encoding="ascii")
     for name, value in state.settings.items():
         path = IPV4 / "conf" / name
         try:
-            if _read(path) != value:
+            off = _OFF.get(name, "0")
+            if value != off and _read(path) == off:
                 path.write_text(value, encoding="ascii")
         except FileNotFoundError:
             continue

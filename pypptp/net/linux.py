@@ -3,18 +3,20 @@
 from __future__ import annotations
 
 import os
-import socket
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from pypptp.errors import LocalProtocolError, NetworkError
 from pypptp.net import forwarding, links, nat, routes
 from pypptp.net.books import Books, Change
-from pypptp.net.edge import DEFAULT_MTU, HALVES, Route, RouteTaken, Tun
-from pypptp.net.netlink import NetlinkSocket
+from pypptp.net.edge import DEFAULT_MTU, HALVES, Recovery, Route, RouteTaken, Tun
+from pypptp.net.journal import Journal
+from pypptp.net.netlink import rtnetlink
+from pypptp.net.records import ForwardingOn, NatMade, RouteAdded
+from pypptp.net.recovery import recover, take_back
 from pypptp.net.tun import LinuxTun, tune_napi
 
 _CLOSING_THREADS = 16
@@ -27,19 +29,31 @@ class _Configured:
     change: Change
 
 
+@dataclass(frozen=True, slots=True)
+class _Lasting:
+    """A route that no session takes along."""
+
+    record: RouteAdded
+    change: Change
+
+
 class LinuxEdge:
     """The real :class:`pypptp.net.edge.NetworkEdge`: python-pytun, rtnetlink and nftables.
 
     It holds no netlink socket between calls but that of its NAT table, so it may be called from any thread, one after
     the other or at once, whether an event loop runs there or not. All threads must be in the network namespace the
     edge works for.
+
+    Args:
+        journal: takes what would outlive a kill -9. Without one nothing is written, nor taken back after it.
     """
 
-    def __init__(self) -> None:
-        self._books = Books()
+    def __init__(self, journal: Journal | None = None) -> None:
+        self._journal = journal
+        self._books = Books(journal)
         self._configured: dict[Tun, _Configured] = {}
         self._tables: list[str] = []
-        self._lasting: dict[Route, Route] = {}
+        self._lasting: dict[Route, _Lasting] = {}
 
     def open_tun(self, name: str | None = None, *, mtu: int = DEFAULT_MTU) -> Tun:
         """Make a TUN device; see :meth:`NetworkEdge.open_tun`."""
@@ -47,7 +61,7 @@ class LinuxEdge:
         alias = f"pypptp {os.getpid()} {os.urandom(4).hex()}"
         change = Change(f"interface {tun.name}", tun.close, session=tun)
         try:
-            with self._books.entry(change), _rtnetlink() as netlink:
+            with self._books.entry(change), rtnetlink() as netlink:
                 links.prepare_tun(netlink, tun.name, mtu=mtu, alias=alias)
                 tune_napi(tun.name, alias)
         except BaseException:
@@ -59,7 +73,7 @@ class LinuxEdge:
     def configure(self, tun: Tun, *, local: IPv4Address, peer: IPv4Address, mtu: int | None = None) -> None:
         """Give the TUN its addresses and set it up; called again, it changes them."""
         _check_open(tun)
-        with _rtnetlink() as netlink:
+        with rtnetlink() as netlink:
             before = self._configured.get(tun)
             if before is not None and (before.local, before.peer) != (local, peer):
                 links.remove_address(netlink, tun.name, before.local, peer=before.peer)
@@ -76,12 +90,12 @@ class LinuxEdge:
 
     def route_to(self, address: IPv4Address) -> RouteTaken:
         """Ask the kernel which way packets to ``address`` go now."""
-        with _rtnetlink() as netlink:
+        with rtnetlink() as netlink:
             return routes.look_up(netlink, address)
 
     def default_route(self) -> RouteTaken | None:
         """Return the default route with the lowest metric, or None."""
-        with _rtnetlink() as netlink:
+        with rtnetlink() as netlink:
             return routes.find_default(netlink)
 
     def pin_route(self, address: IPv4Address, *, session: Tun | None = None) -> RouteTaken:
@@ -98,13 +112,14 @@ class LinuxEdge:
         self, network: IPv4Network, *, via: Tun | RouteTaken, metric: int = 0, session: Tun | None = None
     ) -> bool:
         """Add a route; see :meth:`NetworkEdge.add_route`."""
+        by_tun = not isinstance(via, RouteTaken)
         if isinstance(via, RouteTaken):
             route = Route(network, via.interface, via.gateway, via.source, metric)
         else:
             _check_open(via)
             route = Route(network, via.name, metric=metric)
             session = via if session is None else session
-        return self._add_route(route, session, goes_with_tun=session is via)
+        return self._add_route(route, session, by_tun=by_tun, goes_with_tun=session is via)
 
     def add_default_route(self, tun: Tun) -> None:
         """Send everything else through ``tun``: two half routes, see :mod:`pypptp.net.routes`."""
@@ -112,19 +127,25 @@ class LinuxEdge:
             self.add_route(half, via=tun)
 
     def enable_forwarding(self) -> bool:
-        """Switch IPv4 forwarding on; see :meth:`NetworkEdge.enable_forwarding`."""
-        state = forwarding.read_state()
-        if state.forwarding != "0":
-            return False
+        """Switch IPv4 forwarding on; see :meth:`NetworkEdge.enable_forwarding`.
 
-        def take_back() -> None:
-            others = nat.other_tables(self._tables)
-            if others:
-                raise NetworkError(f"another pypptp still needs it (nftables table {others[0]}), it is left on")
-            forwarding.restore(state)
-
-        with self._books.entry(Change("IPv4 forwarding on", take_back)):
-            forwarding.enable()
+        Where another pypptp with a journal did so, this one's takes over what was before: whoever ends last puts it
+        back.
+        """
+        if self._journal is not None:
+            self._journal.prepare()
+        with self._exclusive():
+            before = forwarding.read_state()
+            is_on = before.forwarding != "0"
+            if is_on:
+                shared = None if self._books.holds(ForwardingOn) else self._forwarding_of_others()
+                if shared is None:
+                    return False
+                before = shared.before
+            record = ForwardingOn(before)
+            with self._books.entry(Change(str(record), lambda: self._forwarding_off(record), record=record)):
+                if not is_on:
+                    forwarding.enable()
         return True
 
     def add_nat(self, interface: str | None, sources: Iterable[IPv4Network], *, tunnels: str = "ppp%d") -> str:
@@ -138,21 +159,31 @@ class LinuxEdge:
             interface = default.interface
         else:
             links.interface_index(interface)
-        networks = list(sources)
+        networks = tuple(sources)
         made: list[nat.NatTable] = []
 
-        def take_back() -> None:
+        def remove() -> None:
             for table in made:
                 if table.name in self._tables:
                     self._tables.remove(table.name)
                 table.remove()
 
-        text = f"NAT of {', '.join(map(str, networks)) or 'nothing'} out of {interface}"
-        with self._books.entry(Change(text, take_back)):
+        record = NatMade(interface, networks, nat.own_comment())
+        with self._books.entry(Change(str(record), remove, record=record)):
             table = nat.NatTable(interface, networks, tunnels=tunnels)
             made.append(table)
             self._tables.append(table.name)
         return interface
+
+    def recover(self) -> Recovery:
+        """Take back what processes that were killed left behind; see :meth:`NetworkEdge.recover`."""
+        if self._journal is None:
+            return Recovery()
+        try:
+            folder = self._journal.folder
+        except NetworkError:
+            return Recovery()  # the first change will say so, if there ever is one
+        return recover(folder=folder)
 
     def changes(self) -> list[str]:
         """List what is changed at present, oldest first, in words."""
@@ -179,41 +210,52 @@ class LinuxEdge:
             results = [self.undo_for(tun) for tun in reversed(tuns)]
         return [error for errors in results for error in errors] + self._books.undo()
 
-    def _add_route(self, route: Route, session: Tun | None, *, goes_with_tun: bool) -> bool:
-        # A client that connects again asks for the same route again. It may be gone meanwhile: a link that went down
-        # takes its routes along.
-        if session is None and route in self._lasting:
-            with _rtnetlink() as netlink:
-                return routes.restore(netlink, self._lasting[route])
-        added: list[Route] = []
+    def _add_route(self, route: Route, session: Tun | None, *, by_tun: bool, goes_with_tun: bool) -> bool:
+        index = links.interface_index(route.interface)
+        with rtnetlink() as netlink:
+            # A client that connects again asks for the same route again. It may be gone meanwhile: a link that went
+            # down takes its routes along. One that was taken out and put in again is another interface.
+            lasting = self._lasting.get(route) if session is None else None
+            if lasting is not None and lasting.record.index == index:
+                return routes.add_exactly(netlink, lasting.record.route)
+            if lasting is not None:
+                self._books.strike(lasting.change)
+            for candidate in routes.candidates(netlink, route):
+                record = RouteAdded(candidate, index)
+                change = self._route_change(route, record, session, by_tun=by_tun, goes_with_tun=goes_with_tun)
+                with self._books.entry(change):
+                    added = routes.add_exactly(netlink, candidate)
+                if added:
+                    if session is None:
+                        self._lasting[route] = _Lasting(record, change)
+                    return True
+                self._books.strike(change)
+        return False
 
-        def take_back() -> None:
-            self._lasting.pop(route, None)
-            with _rtnetlink() as netlink:
-                for known in added:
-                    routes.remove(netlink, known)
+    def _route_change(
+        self, wanted: Route, record: RouteAdded, session: Tun | None, *, by_tun: bool, goes_with_tun: bool
+    ) -> Change:
+        def remove() -> None:
+            self._lasting.pop(wanted, None)
+            take_back(record)
 
-        change = Change(str(route), take_back, session=session, goes_with_tun=goes_with_tun)
-        with self._books.entry(change), _rtnetlink() as netlink:
-            result = routes.add(netlink, route)
-            if result is not None:
-                added.append(result)
-        if result is None:
-            self._books.strike(change)
-            return False
-        if session is None:
-            self._lasting[route] = result
-        return True
+        return Change(
+            str(record), remove, session=session, goes_with_tun=goes_with_tun, record=None if by_tun else record
+        )
 
+    def _forwarding_off(self, record: ForwardingOn) -> None:
+        if self._forwarding_of_others() is None:
+            take_back(record, own_tables=self._tables)
 
-@contextmanager
-def _rtnetlink() -> Iterator[NetlinkSocket]:
-    try:
-        netlink = NetlinkSocket(socket.NETLINK_ROUTE)
-    except OSError as error:
-        raise NetworkError(f"cannot open a netlink socket: {error.strerror or error}") from error
-    with netlink:
-        yield netlink
+    def _forwarding_of_others(self) -> ForwardingOn | None:
+        """Find another running pypptp that needs forwarding: it switches it off, or hands it on, in our place."""
+        for entry in [] if self._journal is None else self._journal.others():
+            if isinstance(entry.record, ForwardingOn):
+                return entry.record
+        return None
+
+    def _exclusive(self) -> AbstractContextManager[None]:
+        return nullcontext() if self._journal is None else self._journal.exclusive()
 
 
 def _check_open(tun: Tun) -> None:

@@ -8,11 +8,14 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from pypptp.errors import LocalProtocolError, NetworkError
-from pypptp.net.books import Books, Change
-from pypptp.net.edge import DEFAULT_MTU, HALVES, Route, RouteTaken, Tun, tun_pattern
+from pypptp.net.books import Books, Change, Ledger
+from pypptp.net.edge import DEFAULT_MTU, HALVES, Recovery, Route, RouteTaken, Tun, tun_pattern
+from pypptp.net.forwarding import ForwardingState
+from pypptp.net.records import ForwardingOn, NatMade, RouteAdded
 
 ADDRESS = IPv4Address("203.0.113.2")
 """This machine's own, on eth0, where a test names no other."""
+_INDEX = 2
 
 
 class MemoryTun:
@@ -63,6 +66,10 @@ class MemoryEdge:
         forwarding: whether IPv4 forwarding is on.
         nat: the NAT in force.
         refusals: a method's name and the sentence with which it is to fail.
+        recovery: what :meth:`recover` is to find.
+
+    Args:
+        ledger: takes the records of what would outlive the process.
     """
 
     def __init__(
@@ -72,6 +79,7 @@ class MemoryEdge:
         routes: Iterable[Route] | None = None,
         forwarding: bool = False,
         refusals: dict[str, str] | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.address = address
         self.routes = (
@@ -86,7 +94,8 @@ class MemoryEdge:
         self.forwarding = forwarding
         self.nat: list[MemoryNat] = []
         self.refusals = refusals or {}
-        self._books = Books()
+        self.recovery = Recovery()
+        self._books = Books(ledger)
 
     def open_tun(self, name: str | None = None, *, mtu: int = DEFAULT_MTU) -> Tun:
         """Make a MemoryTun; the number for a pattern is the lowest that is free."""
@@ -167,7 +176,13 @@ class MemoryEdge:
         same = (route.network, route.interface, route.gateway, route.metric)
         if any((r.network, r.interface, r.gateway, r.metric) == same for r in self.routes):
             return False
-        change = Change(str(route), lambda: self._forget(route), session=session, goes_with_tun=session is via)
+        change = Change(
+            str(route),
+            lambda: self._forget(route),
+            session=session,
+            goes_with_tun=session is via,
+            record=RouteAdded(route, _INDEX) if isinstance(via, RouteTaken) else None,
+        )
         with self._books.entry(change):
             self.routes.insert(0, route)
         return True
@@ -186,7 +201,8 @@ class MemoryEdge:
         def take_back() -> None:
             self.forwarding = False
 
-        with self._books.entry(Change("IPv4 forwarding on", take_back)):
+        record = ForwardingOn(ForwardingState("0", {}))
+        with self._books.entry(Change(str(record), take_back, record=record)):
             self.forwarding = True
         return True
 
@@ -201,10 +217,14 @@ class MemoryEdge:
                 )
             interface = default.interface
         made = MemoryNat(interface, tuple(sources), tunnels)
-        text = f"NAT of {', '.join(map(str, made.sources)) or 'nothing'} out of {interface}"
-        with self._books.entry(Change(text, lambda: self.nat.remove(made))):
+        record = NatMade(interface, made.sources, "pypptp 1 1")
+        with self._books.entry(Change(str(record), lambda: self.nat.remove(made), record=record)):
             self.nat.append(made)
         return interface
+
+    def recover(self) -> Recovery:
+        """Return :attr:`recovery`."""
+        return self.recovery
 
     def changes(self) -> list[str]:
         """List what is changed at present, oldest first, in words."""

@@ -32,7 +32,6 @@ import errno
 import os
 from collections.abc import Iterable, Sequence
 from ipaddress import IPv4Network
-from pathlib import Path
 from typing import Any
 
 from pypptp.errors import NetworkError
@@ -49,6 +48,7 @@ from pypptp.net.netlink import (
     nft_table_msg,
     refused,
 )
+from pypptp.net.owner import process_start
 
 TABLE = "pypptp"
 NETLINK_NETFILTER = 12
@@ -116,7 +116,7 @@ class NatTable:
     def remove(self) -> None:
         """Delete the table, chains and rules with it. One that is gone already is no error."""
         try:
-            self._transact([_delete_table(self.name)])
+            _transact(self._netlink, [_delete_table(self.name)])
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.EBADF):
                 raise _refused(f"delete the nftables table {self.name}", error) from error
@@ -131,14 +131,16 @@ class NatTable:
             name = names[0]
             messages = _table(name, interface, sources, tunnels, owner)
             try:
-                self._transact(messages)
+                _transact(self._netlink, messages)
             except OSError as error:
                 if owner and error.errno in (errno.EINVAL, errno.EOPNOTSUPP):
                     owner = 0
                 elif error.errno in (errno.EEXIST, errno.EPERM, errno.EBUSY) and self._taken(name):
                     if self._stale(name):
                         try:
-                            self._transact([_delete_table(name), *_table(name, interface, sources, tunnels, owner)])
+                            _transact(
+                                self._netlink, [_delete_table(name), *_table(name, interface, sources, tunnels, owner)]
+                            )
                         except OSError:
                             names.pop(0)  # somebody was quicker; his table is his
                         else:
@@ -151,11 +153,6 @@ class NatTable:
                 return name
         raise NetworkError(
             f"all names for an nftables table from {TABLE} on are taken: delete those that are left over"
-        )
-
-    def _transact(self, messages: Sequence[tuple[Any, int, int]]) -> None:
-        self._netlink.transaction(
-            (_batch_edge(), _NFNL_MSG_BATCH_BEGIN), messages, (_batch_edge(), _NFNL_MSG_BATCH_END)
         )
 
     def _taken(self, name: str) -> bool:
@@ -174,6 +171,29 @@ class NatTable:
         return False
 
 
+def own_comment() -> str:
+    """Return what this process's tables say of their owner."""
+    return f"{TABLE} {os.getpid()} {process_start(os.getpid()) or 0}"
+
+
+def remove_tables(comment: str) -> None:
+    """Delete the tables of this namespace that bear ``comment``, of a process that is no more.
+
+    There are such only where the kernel knows no owner flag. Raises NetworkError where it refuses.
+    """
+    try:
+        with NetlinkSocket(NETLINK_NETFILTER) as netlink:
+            for table in _tables(netlink):
+                name = table.get_attr("NFTA_TABLE_NAME")
+                if (name == TABLE or name.startswith(f"{TABLE}-")) and (
+                    table.get_attr("NFTA_TABLE_USERDATA") or ""
+                ) == comment:
+                    _transact(netlink, [_delete_table(name)])
+    except OSError as error:
+        if error.errno not in (errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT, errno.ENOENT):
+            raise _refused("delete an nftables table", error) from error
+
+
 def other_tables(own: Iterable[str] = ()) -> list[str]:
     """List the tables of other running pypptp processes in this namespace; empty where nftables cannot be asked."""
     mine = set(own)
@@ -183,15 +203,6 @@ def other_tables(own: Iterable[str] = ()) -> list[str]:
     except OSError:
         return []
     return [name for name in names if (name == TABLE or name.startswith(f"{TABLE}-")) and name not in mine]
-
-
-def process_start(pid: int) -> str | None:
-    """Return when a process started, in clock ticks after boot (``/proc/PID/stat``, field 22), or None."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace")
-    except OSError:
-        return None
-    return stat.rpartition(")")[2].split()[19]
 
 
 def masquerade_rule(interface: str, source: IPv4Network) -> list[Any]:
@@ -230,7 +241,7 @@ def _table(
     name: str, interface: str, sources: Sequence[IPv4Network], tunnels: str, flags: int
 ) -> list[tuple[Any, int, int]]:
     table = _message(nft_table_msg, name, "NFTA_TABLE_NAME")
-    table["attrs"].append(("NFTA_TABLE_USERDATA", _own_comment()))
+    table["attrs"].append(("NFTA_TABLE_USERDATA", own_comment()))
     if flags:
         table["attrs"].append(("NFTA_TABLE_FLAGS", flags))
     messages = [
@@ -242,6 +253,10 @@ def _table(
     messages += [_rule(name, "postrouting", masquerade_rule(interface, source)) for source in sources]
     messages += [_rule(name, "forward", clamp_rule(tunnels, outgoing=outgoing)) for outgoing in (True, False)]
     return messages
+
+
+def _transact(netlink: NetlinkSocket, messages: Sequence[tuple[Any, int, int]]) -> None:
+    netlink.transaction((_batch_edge(), _NFNL_MSG_BATCH_BEGIN), messages, (_batch_edge(), _NFNL_MSG_BATCH_END))
 
 
 def _chain(table: str, name: str, kind: str, hook: int, priority: int) -> tuple[Any, int, int]:
@@ -300,10 +315,6 @@ def _mask(mask: bytes) -> Any:
             "xor": {"attrs": [("NFTA_DATA_VALUE", bytes(len(mask)))]},
         },
     )
-
-
-def _own_comment() -> str:
-    return f"{TABLE} {os.getpid()} {process_start(os.getpid()) or 0}"
 
 
 def _tables(netlink: NetlinkSocket) -> list[Any]:

@@ -14,7 +14,8 @@ import errno
 import os
 import socket
 import struct
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from types import TracebackType
 from typing import Any
 
@@ -46,6 +47,7 @@ __all__ = [
     "nft_table_msg",
     "refused",
     "rtmsg",
+    "rtnetlink",
 ]
 
 NLM_F_REQUEST = 0x001
@@ -178,6 +180,17 @@ class NetlinkSocket:
             pass
         finally:
             self._socket.settimeout(_TIMEOUT_SECONDS)
+
+
+@contextmanager
+def rtnetlink() -> Iterator[NetlinkSocket]:
+    """Open a socket for interfaces, addresses and routes. Raises NetworkError where there is none to be had."""
+    try:
+        netlink = NetlinkSocket(socket.NETLINK_ROUTE)
+    except OSError as error:
+        raise NetworkError(f"cannot open a netlink socket: {error.strerror or error}") from error
+    with netlink:
+        yield netlink
 
 
 def _kernels_words(body: bytes, kind: int, flags: int) -> str:

@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import errno
 import socket
+from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Any
 
@@ -74,29 +75,35 @@ def add(netlink: NetlinkSocket, route: Route) -> Route | None:
 
     Where another pypptp holds the same route, ours goes beside it with the next higher metric: each takes its own away.
     """
-    index = interface_index(route.interface)
+    for candidate in candidates(netlink, route):
+        if add_exactly(netlink, candidate):
+            return candidate
+    return None
+
+
+def candidates(netlink: NetlinkSocket, route: Route) -> Iterator[Route]:
+    """Yield ``route`` with each metric it may get, for :func:`add_exactly`; none where the same one is there already.
+
+    It is worked out before anything is done, so that what is done can be written down first: the entry of a route that
+    was never added must not name another pypptp's.
+
+    Raises:
+        NetworkError: too many others hold the same one.
+    """
     metrics = set()
-    for reply in _same(netlink, route, index):
+    for reply in _same(netlink, route, interface_index(route.interface)):
         metric = reply.get_attr("RTA_PRIORITY") or 0
         if reply["proto"] != RTPROT_PYPPTP and metric == route.metric:
-            return None
+            return
         metrics.add(metric)
     for metric in range(route.metric, route.metric + _METRICS_TRIED):
-        if metric in metrics:
-            continue
-        wanted = Route(route.network, route.interface, route.gateway, route.source, metric)
-        try:
-            _add(netlink, wanted, index)
-        except OSError as error:
-            if error.errno == errno.EEXIST:
-                continue
-            raise refused(f"add {wanted}", error) from error
-        return wanted
+        if metric not in metrics:
+            yield Route(route.network, route.interface, route.gateway, route.source, metric)
     raise NetworkError(f"cannot add {route}: {_METRICS_TRIED} other processes hold the same one")
 
 
-def restore(netlink: NetlinkSocket, route: Route) -> bool:
-    """Add a route that :func:`add` returned once more, should it have gone; False where it is still there."""
+def add_exactly(netlink: NetlinkSocket, route: Route) -> bool:
+    """Add a route with just this metric; False where the very same, ours or another pypptp's, is there."""
     try:
         _add(netlink, route, interface_index(route.interface))
     except OSError as error:
@@ -106,10 +113,19 @@ def restore(netlink: NetlinkSocket, route: Route) -> bool:
     return True
 
 
-def remove(netlink: NetlinkSocket, route: Route) -> None:
-    """Take away a route that :func:`add` returned; one that is gone already is no error."""
+def remove(netlink: NetlinkSocket, route: Route, index: int | None = None) -> None:
+    """Take away a route that :func:`add` returned; one that is gone already is no error.
+
+    Args:
+        netlink: the socket.
+        route: as it was added.
+        index: number of the interface it was added to, which may have got another name since.
+    """
     try:
-        index = interface_index(route.interface)
+        if index is None:
+            index = interface_index(route.interface)
+        else:
+            interface_name(index)
     except NetworkError:
         return  # the interface is gone, and its routes with it
     try:

@@ -1,10 +1,14 @@
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 import pytest
 
 from pypptp.errors import NetworkError
 from pypptp.net.books import Books, Change
 from pypptp.net.memory import MemoryTun
+from pypptp.net.records import ForwardingOn, NatMade, Record
+
+from .test_records import FORWARDING, NAT, ROUTE
 
 
 class Diary:
@@ -100,3 +104,80 @@ def test_what_goes_with_the_tun_is_not_taken_back_by_hand() -> None:
     assert books.undo() == []
     assert diary.entries == []
     assert books.texts() == []
+
+
+class Paper:
+    """A ledger that notes what is done with it, and how deep inside ``exclusive``."""
+
+    def __init__(self) -> None:
+        self.notes: list[str] = []
+        self.depth = 0
+
+    def write(self, record: Record) -> int | None:
+        self.notes.append(f"write {type(record).__name__}")
+        return None if isinstance(record, NatMade) else len(self.notes)
+
+    def strike(self, entry_number: int) -> None:
+        self.notes.append(f"strike {entry_number} at depth {self.depth}")
+
+    @contextmanager
+    def exclusive(self) -> Iterator[None]:
+        self.depth += 1
+        try:
+            yield
+        finally:
+            self.depth -= 1
+
+
+def test_a_record_is_written_before_the_change_and_struck_out_after_it_is_taken_back() -> None:
+    paper = Paper()
+    books = Books(paper)
+    for record in (ROUTE, FORWARDING):
+        change = Change(str(record), lambda: paper.notes.append(f"back at depth {paper.depth}"), record=record)
+        with books.entry(change):
+            paper.notes.append("made")
+    assert books.holds(ForwardingOn)
+    assert books.undo() == []
+    assert not books.holds(ForwardingOn)
+    assert paper.notes == [
+        *("write RouteAdded", "made", "write ForwardingOn", "made"),
+        *("back at depth 1", "strike 3 at depth 1", "back at depth 1", "strike 1 at depth 1"),
+    ]
+
+
+def test_what_was_refused_is_struck_out_and_what_has_no_record_is_not_written() -> None:
+    def refused() -> None:
+        with books.entry(Change("a", lambda: None, record=ROUTE)):
+            raise NetworkError("no")
+
+    paper = Paper()
+    books = Books(paper)
+    with pytest.raises(NetworkError):
+        refused()
+    with books.entry(Change("b", lambda: None)):
+        pass
+    books.undo()
+    assert paper.notes == ["write RouteAdded", "strike 1 at depth 0"]
+
+
+def test_what_could_not_be_taken_back_stays_written() -> None:
+    def refuse() -> None:
+        raise NetworkError("not today")
+
+    paper = Paper()
+    books = Books(paper)
+    with books.entry(Change("a", refuse, record=ROUTE)):
+        pass
+    assert books.undo() == ["could not take back a: not today"]
+    assert paper.notes == ["write RouteAdded"]
+    assert paper.depth == 0
+
+
+def test_a_change_that_could_not_be_written_is_taken_back_all_the_same() -> None:
+    paper, diary = Paper(), Diary()
+    books = Books(paper)
+    with books.entry(Change("a", diary.note("a"), record=NAT)):
+        pass
+    assert books.undo() == []
+    assert diary.entries == ["a"]
+    assert paper.notes == ["write NatMade"]

@@ -10,12 +10,17 @@ from pathlib import Path
 import pytest
 
 from pypptp.errors import LocalProtocolError, NetworkError
-from pypptp.net import links, nat, routes
-from pypptp.net.edge import NetworkEdge, Route, RouteTaken
+from pypptp.net import forwarding, links, nat, routes
+from pypptp.net.edge import NetworkEdge, Recovery, Route, RouteTaken
+from pypptp.net.journal import Journal
 from pypptp.net.linux import LinuxEdge
 from pypptp.net.namespaces import Namespace
 from pypptp.net.netlink import NetlinkSocket
+from pypptp.net.records import ForwardingOn, NatMade, RouteAdded
 from pypptp.net.snapshot import left_behind, take_snapshot
+from pypptp.net.tun import LinuxTun
+
+from .test_journal import on_disk
 
 LOCAL, PEER = IPv4Address("192.168.0.1"), IPv4Address("192.168.0.234")
 SERVER, GATEWAY, HOST = IPv4Address("198.51.100.7"), IPv4Address("10.9.0.1"), IPv4Address("10.9.0.2")
@@ -148,6 +153,29 @@ def test_pinning_again_keeps_one_route_and_restores_a_lost_one(host: Namespace) 
         edge.pin_route(SERVER)
         assert take_snapshot() == with_pin
         assert len(edge.changes()) == 1
+
+    _check(host, act)
+
+
+def test_pinning_again_by_an_interface_that_was_taken_out_and_put_in_again(host: Namespace) -> None:
+    def act(edge: LinuxEdge) -> None:
+        tun = LinuxTun("uplink")
+        way = RouteTaken("uplink")
+        for _ in range(2):
+            with NetlinkSocket() as netlink:
+                links.set_up(netlink, "uplink")
+            assert edge.add_route(IPv4Network(SERVER), via=way)
+            assert not edge.add_route(IPv4Network(SERVER), via=way)
+            assert edge.route_to(SERVER).interface == "uplink"
+            assert edge.changes() == ["route 198.51.100.7/32 dev uplink"]
+            tun.close()
+            tun = LinuxTun("uplink")
+        with NetlinkSocket() as netlink:
+            links.set_up(netlink, "uplink")
+        edge.add_route(IPv4Network(SERVER), via=way)
+        assert edge.undo() == []
+        assert edge.route_to(SERVER).interface == "eth0"
+        tun.close()
 
     _check(host, act)
 
@@ -299,3 +327,128 @@ def test_many_sessions_opened_and_closed_from_several_threads(host: Namespace) -
         assert nat.other_tables() == []
 
     _check(host, act)
+
+
+def test_what_would_outlive_the_process_is_on_disk(host: Namespace, tmp_path: Path) -> None:
+    folder = tmp_path / "pypptp" / "journal"
+
+    def act(edge: LinuxEdge) -> None:
+        edge = LinuxEdge(Journal("client", folder=folder))
+        assert edge.recover() == Recovery()
+        pinned = edge.pin_route(SERVER)
+        tun = edge.open_tun()
+        edge.configure(tun, local=LOCAL, peer=PEER)
+        edge.add_default_route(tun)
+        edge.add_route(IPv4Network("10.0.0.0/8"), via=pinned, session=tun)
+        edge.enable_forwarding()
+        edge.add_nat(None, [IPv4Network("192.168.0.0/24")])
+        with pytest.raises(NetworkError):
+            edge.add_route(IPv4Network("10.0.0.0/8"), via=RouteTaken("eth0", IPv4Address("192.0.2.1"), SERVER))
+        assert [str(record) for record in on_disk(folder)] == [
+            "route 198.51.100.7/32 via 10.9.0.1 dev eth0",
+            "route 10.0.0.0/8 via 10.9.0.1 dev eth0",
+            "IPv4 forwarding on",
+            "NAT of 192.168.0.0/24 out of eth0",
+        ]
+        assert edge.undo_for(tun) == []
+        assert [type(record) for record in on_disk(folder)] == [RouteAdded, ForwardingOn, NatMade]
+        assert edge.undo() == []
+        assert list(folder.iterdir()) == []
+
+    _check(host, act)
+
+
+def test_the_route_of_another_instance_is_not_in_our_journal(host: Namespace, tmp_path: Path) -> None:
+    """Killed before it is made, it would be taken back, and the other's with it."""
+
+    def act(edge: LinuxEdge) -> None:
+        edge.pin_route(SERVER)
+        second = LinuxEdge(Journal("client", folder=tmp_path / "pypptp" / "journal"))
+        second.pin_route(SERVER)
+        (record,) = on_disk(tmp_path / "pypptp" / "journal")
+        assert isinstance(record, RouteAdded)
+        assert record.route.metric == 1
+        assert second.undo() == []
+
+    _check(host, act)
+
+
+def test_another_one_is_quicker_with_the_same_route(
+    host: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "pypptp" / "journal"
+
+    def act(edge: LinuxEdge) -> None:
+        second = LinuxEdge(Journal("client", folder=folder))
+        add_exactly, tried = routes.add_exactly, []
+
+        def too_late(netlink: NetlinkSocket, route: Route) -> bool:
+            tried.append(route.metric)
+            if len(tried) == 1:
+                add_exactly(netlink, route)  # by the other
+                assert len(on_disk(folder)) == 1
+            return add_exactly(netlink, route)
+
+        with monkeypatch.context() as patch:
+            patch.setattr(routes, "add_exactly", too_late)
+            second.pin_route(SERVER)
+        assert tried == [0, 1]
+        (record,) = on_disk(folder)
+        assert isinstance(record, RouteAdded)
+        assert record.route.metric == 1
+        assert second.undo() == []
+        with NetlinkSocket() as netlink:
+            routes.remove(netlink, Route(IPv4Network(SERVER), "eth0", GATEWAY, HOST))
+
+    _check(host, act)
+
+
+@pytest.mark.parametrize("first_to_go", [0, 1])
+def test_of_two_that_need_forwarding_the_last_one_switches_it_off(
+    host: Namespace, tmp_path: Path, first_to_go: int
+) -> None:
+    def act(edge: LinuxEdge) -> None:
+        before = take_snapshot()
+        edges = [LinuxEdge(Journal(name, folder=tmp_path / "pypptp" / "journal")) for name in ("one", "two")]
+        for found in edges:
+            assert found.enable_forwarding()
+            assert not found.enable_forwarding()
+            found.add_nat("eth0", [])
+        assert edges[first_to_go].undo() == []
+        assert "ip_forward 1" in take_snapshot()
+        assert edges[1 - first_to_go].undo() == []
+        assert left_behind(before, take_snapshot()) == []
+
+    _check(host, act)
+
+
+def test_forwarding_that_another_one_switched_on_is_shared_where_proc_is_read_only(
+    host: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def act(edge: LinuxEdge) -> None:
+        one, two = (LinuxEdge(Journal(name, folder=tmp_path / "pypptp" / "journal")) for name in ("one", "two"))
+        one.enable_forwarding()
+        with monkeypatch.context() as patch:
+            patch.setattr(forwarding, "enable", lambda: pytest.fail("it is on"))
+            assert two.enable_forwarding()
+        assert [*two.undo(), *one.undo()] == []
+
+    _check(host, act)
+
+
+def test_without_a_place_for_a_journal_it_works_all_the_same(
+    host: Namespace, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "file").touch()
+
+    def act(edge: LinuxEdge) -> None:
+        edge = LinuxEdge(Journal("server", folder=tmp_path / "file" / "journal"))
+        (error,) = edge.recover().errors
+        assert "Not a directory" in error
+        assert edge.enable_forwarding()
+        edge.add_nat(None, [])
+        edge.pin_route(SERVER)
+        assert edge.undo() == []
+
+    _check(host, act)
+    assert len([record for record in caplog.records if "no journal" in record.getMessage()]) == 1

@@ -5,8 +5,10 @@ from ipaddress import IPv4Address, IPv4Network
 import pytest
 
 from pypptp.errors import LocalProtocolError, NetworkError
-from pypptp.net.edge import NetworkEdge, Route, RouteTaken
+from pypptp.net.edge import NetworkEdge, Recovery, Route, RouteTaken
 from pypptp.net.memory import MemoryEdge, MemoryNat
+
+from .test_books import Paper
 
 LOCAL, PEER = IPv4Address("192.168.0.1"), IPv4Address("192.168.0.234")
 SERVER = IPv4Address("198.51.100.7")
@@ -123,3 +125,25 @@ def test_a_closed_tun_is_the_callers_mistake(edge: MemoryEdge) -> None:
     assert tun.fd == -1
     with pytest.raises(LocalProtocolError, match="ppp0 is closed"):
         edge.configure(tun, local=LOCAL, peer=PEER)
+
+
+def test_only_what_outlives_the_process_is_recorded() -> None:
+    paper = Paper()
+    edge = MemoryEdge(ledger=paper)
+    pinned = edge.pin_route(SERVER)
+    tun = edge.open_tun()
+    edge.configure(tun, local=LOCAL, peer=PEER)
+    edge.add_default_route(tun)
+    edge.add_route(IPv4Network("10.0.0.0/8"), via=pinned, session=tun)
+    edge.enable_forwarding()
+    edge.add_nat(None, [])
+    written = ["write RouteAdded", "write RouteAdded", "write ForwardingOn", "write NatMade"]
+    assert paper.notes == written
+    assert edge.undo() == []
+    assert len(paper.notes) == len(written) + 3
+
+
+def test_what_a_predecessor_left(edge: MemoryEdge) -> None:
+    assert edge.recover() == Recovery()
+    edge.recovery = Recovery(taken_back=["IPv4 forwarding on, of pid 7 (server)"])
+    assert edge.recover().taken_back == ["IPv4 forwarding on, of pid 7 (server)"]

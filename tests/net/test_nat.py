@@ -260,7 +260,7 @@ def test_without_the_owner_flag_a_dead_processs_table_is_replaced(
 @pytest.mark.usefixtures("without_owner_flag")
 def test_somebody_elses_table_of_that_name_is_left_alone(host: Namespace, monkeypatch: pytest.MonkeyPatch) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(nat, "_own_comment", lambda: "made by hand")
+        patch.setattr(nat, "own_comment", lambda: "made by hand")
         foreign = _nat(host, IPv4Network(PRIVATE))
     table = _nat(host, IPv4Network(PRIVATE))
     assert table.name == f"pypptp-{os.getpid()}"
@@ -304,10 +304,3 @@ def test_refusals(monkeypatch: pytest.MonkeyPatch, code: int, words: str) -> Non
     monkeypatch.setattr(NetlinkSocket, "request", lambda *args, **options: [])
     with pytest.raises(NetworkError, match=words):
         NatTable("eth0", [], tunnels="ppp%d")
-
-
-def test_start_of_a_process() -> None:
-    own = nat.process_start(os.getpid())
-    assert own is not None
-    assert own.isdigit()
-    assert nat.process_start(2**30) is None

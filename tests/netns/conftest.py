@@ -29,11 +29,14 @@ class Lab:
         (folder / "chap-secrets").chmod(0o600)
 
     def start(self, name: str, host: Namespace, *options: str, **variables: str) -> Program:
+        return self.start_command(name, host, [*PYPPTP, *options], **variables)
+
+    def start_command(self, name: str, host: Namespace, command: list[str], **variables: str) -> Program:
         environment = {key: value for key, value in os.environ.items() if key != "JOURNAL_STREAM"}
         program = Program(
             name,
             host,
-            [*PYPPTP, *options],
+            command,
             environment=environment | variables,
             folder=self._folder,
             warden=self._warden,
