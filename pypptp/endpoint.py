@@ -187,6 +187,13 @@ class Endpoint:
             session.assign_address(local, peer, now, dns=dns, nbns=nbns)
             self.settle(now)
 
+    def rechallenge(self, call_id: int, now: float) -> None:
+        """Server: ask the peer of a call to prove itself once more (RFC 1994 section 2)."""
+        session = self.sessions.get(call_id)
+        if session is not None and session.closed is None:
+            session.rechallenge(now)
+            self.settle(now)
+
     def close_session(self, call_id: int, reason: str, now: float) -> None:
         """End one call in order: LCP Terminate-Request first, then the control messages."""
         session = self.sessions.get(call_id)
@@ -196,9 +203,11 @@ class Endpoint:
 
     def close(self, reason: str, now: float) -> None:
         """End everything in order; ConnectionClosed is the last event."""
-        if self._closing or self.control.closed:
+        if self.control.closed:
             return
-        self._closing = reason
+        self.refuse_calls = True
+        # There may be a reason already: one of several calls has ended, and the connection waits for the others.
+        self._closing = self._closing or reason
         for session in self.sessions.values():
             session.close(reason, now)
         self.settle(now)

@@ -24,13 +24,15 @@ from pypptp.ppp.link import Link
 from pypptp.ppp.protocols import Protocol
 from pypptp.roles import RandomBytes, Role
 
-MPPE_HEADER_LENGTH: Final = 2
-INNER_PROTOCOL: Final = Protocol.IPV4.to_bytes(2, "big")
-"""The protocol field inside MPPE is always sent in full, as the kernels of real peers send it."""
 IMPLAUSIBLE_LIMIT: Final = 64
 """Implausible frames in a row after which CCP is negotiated anew, once, and then the session ended."""
-SMALLEST_PACKET: Final = 20
-"""An IPv4 header without options."""
+
+# Plain numbers: to find a member of an enumeration takes longer than to compare with it.
+_COMPRESSED: Final = int(Protocol.COMPRESSED)
+_IPV4: Final = int(Protocol.IPV4)
+_VERSION_4: Final = 0x40
+_SMALLEST_PACKET: Final = 20  # an IPv4 header without options
+_MPPE_OVERHEAD: Final = 4  # the MPPE header, and the protocol field behind it
 
 
 @dataclass(slots=True)
@@ -47,9 +49,9 @@ class SessionCounters:
         not_ipv4: packets of another kind, either way.
         clear_refused: packets from the peer in clear that had to be encrypted.
         not_encrypted_data: encrypted frames without MPPE, or before it.
-        undecryptable: encrypted frames the cipher refused; the decryptor says why.
+        undecryptable: encrypted frames the cipher refused, negotiation inside MPPE among them (RFC 3078 section 3 has
+            none); the decryptor says why.
         wrong_source: packets from the peer with a source address that is not the one it was given (RFC 2827).
-        control_inside: negotiation inside MPPE, where RFC 3078 section 3 has none.
     """
 
     packets_in: int = 0
@@ -63,7 +65,6 @@ class SessionCounters:
     not_encrypted_data: int = 0
     undecryptable: int = 0
     wrong_source: int = 0
-    control_inside: int = 0
 
 
 class Session:
@@ -140,26 +141,28 @@ class Session:
         Returns:
             Where the GRE packet begins, or 0 where the packet was refused and counted.
         """
-        counters = self.counters
-        if not self._network_up:
-            counters.not_up += 1
-            return 0
         length = end - start
-        if length > self._mtu:
-            counters.too_long += 1
-            return 0
-        if length < SMALLEST_PACKET or buffer[start] >> 4 != 4:
-            counters.not_ipv4 += 1
-            return 0
+        if not _SMALLEST_PACKET <= length <= self._longest_packet or buffer[start] & 0xF0 != _VERSION_4:
+            return self._refuse_packet(length)
+        counters = self.counters
         counters.packets_out += 1
         counters.octets_out += length
-        if self._encrypt is not None:
-            buffer[start - 2 : start] = INNER_PROTOCOL
-            start -= 4
-            self._encrypt(handle, buffer, start, end)
-        header_start = start - self._data_header_length
-        buffer[header_start:start] = self._data_header
-        return self._write_header(buffer, header_start, end, now)
+        encrypt = self._encrypt
+        if encrypt is not None:
+            # Inside MPPE the protocol field is sent in full, as the kernels of real peers send it.
+            buffer[start - 2] = 0
+            buffer[start - 1] = _IPV4
+            start -= _MPPE_OVERHEAD
+            encrypt(handle, buffer, start, end)
+        octet = self._data_header_octet
+        if octet:
+            start -= 1
+            buffer[start] = octet
+        else:
+            header_start = start - self._data_header_length
+            buffer[header_start:start] = self._data_header
+            start = header_start
+        return self._write_header(buffer, start, end, now)
 
     def receive(self, handle: Any, buffer: bytearray, start: int, end: int, now: float) -> int:
         """Take the GRE packet at ``buffer[start:end]``, without its IP header.
@@ -171,9 +174,29 @@ class Session:
         tunnel = self.tunnel
         if tunnel.receive(buffer, start, end, now) != DELIVER:
             return 0
-        return self._take_frame(handle, buffer, tunnel.payload_start, tunnel.payload_end, tunnel.sequence, now)
+        start = tunnel.payload_start
+        if buffer[start] == _COMPRESSED:
+            return self._take_encrypted(handle, buffer, start + 1, tunnel.payload_end, tunnel.sequence, now)
+        return self._take_frame(handle, buffer, start, tunnel.payload_end, tunnel.sequence, now)
+
+    def _take_encrypted(self, handle: Any, buffer: bytearray, start: int, end: int, sequence: int, now: float) -> int:
+        """Take the MPPE frame at ``buffer[start:end]``, behind the PPP protocol field."""
+        decrypt = self._decrypt
+        if decrypt is None:
+            self.counters.not_encrypted_data += 1
+            return 0
+        verdict = decrypt(handle, buffer, start, end, sequence)
+        if verdict != OK:
+            return self._refuse_frame(verdict, now)
+        start += 3 if buffer[start + 2] else _MPPE_OVERHEAD
+        if buffer[start - 1] != _IPV4:
+            self.counters.not_ipv4 += 1
+            return 0
+        # The decryptor found no fault with the IPv4 header, or it would not have kept the key.
+        return self._hand_on(buffer, start, end)
 
     def _take_frame(self, handle: Any, buffer: bytearray, start: int, end: int, sequence: int, now: float) -> int:
+        """Take the PPP frame at ``buffer[start:end]`` in any of its shapes."""
         frame_start = start
         # Address and control, and the first octet of the protocol, may be left out at any time (RFC 1661 section 6.5).
         if end - start > 2 and buffer[start] == 0xFF and buffer[start + 1] == 0x03:
@@ -181,40 +204,30 @@ class Session:
         if end - start > 2 and buffer[start] == 0:
             start += 1
         protocol = buffer[start]
-        if protocol == Protocol.COMPRESSED:
-            start += 1
-            if self._decrypt is None:
-                self.counters.not_encrypted_data += 1
-                return 0
-            verdict = self._decrypt(handle, buffer, start, end, sequence)
-            if verdict != OK:
-                return self._refuse_frame(verdict, now)
-            start += MPPE_HEADER_LENGTH
-            if buffer[start] == 0:
-                start += 1
-            if buffer[start] != Protocol.IPV4:
-                self.counters.not_ipv4 += 1
-                return 0
-        elif protocol == Protocol.IPV4:
-            if not self._receives_clear:
-                self.counters.clear_refused += 1
-                return 0
-        else:
+        start += 1
+        if protocol == _COMPRESSED:
+            return self._take_encrypted(handle, buffer, start, end, sequence, now)
+        if protocol != _IPV4:
             self._leave_fast_path(bytes(memoryview(buffer)[frame_start:end]), sequence, now)
             return 0
-        start += 1
-        if not self._network_up:
-            self.counters.not_up += 1
+        if not self._receives_clear:
+            self.counters.clear_refused += 1
             return 0
-        length = end - start
-        if length < SMALLEST_PACKET or buffer[start] >> 4 != 4:
+        if end - start < _SMALLEST_PACKET or buffer[start] & 0xF0 != _VERSION_4:
             self.counters.not_ipv4 += 1
             return 0
-        if self._check_source and buffer[start + 12 : start + 16] != self._peer_address:
-            self.counters.wrong_source += 1
+        return self._hand_on(buffer, start, end)
+
+    def _hand_on(self, buffer: bytearray, start: int, end: int) -> int:
+        counters = self.counters
+        if not self._network_up:
+            counters.not_up += 1
             return 0
-        self.counters.packets_in += 1
-        self.counters.octets_in += length
+        if self._check_source and buffer[start + 12 : start + 16] != self._peer_address:
+            counters.wrong_source += 1
+            return 0
+        counters.packets_in += 1
+        counters.octets_in += end - start
         self.packet_end = end
         return start
 
@@ -236,6 +249,15 @@ class Session:
         return None
 
     # What is too rare to be fast.
+
+    def _refuse_packet(self, length: int) -> int:
+        if not self._network_up:
+            self.counters.not_up += 1
+        elif length > self._longest_packet:
+            self.counters.too_long += 1
+        else:
+            self.counters.not_ipv4 += 1
+        return 0
 
     def _refuse_frame(self, verdict: int, now: float) -> int:
         self.counters.undecryptable += 1
@@ -259,6 +281,9 @@ class Session:
         self._follow_link(now)
 
     def _leave_fast_path(self, frame: bytes, sequence: int, now: float) -> None:
+        decryptor = self.link.decryptor
+        if decryptor is not None:
+            decryptor.pass_over()
         self.link.receive(frame, now, sequence)
         self._follow_link(now)
 
@@ -278,10 +303,14 @@ class Session:
 
     def _load_path(self) -> None:
         link = self.link
+        # Asked for after every batch, and moved only by what leads here.
+        self._link_deadline = link.get_timer()
         self._network_up = link.network_up
-        self._mtu = link.mtu
-        self._data_header = link.data_header
-        self._data_header_length = len(link.data_header)
+        self._longest_packet = link.mtu if link.network_up else 0
+        header = self._data_header = link.data_header
+        self._data_header_length = len(header)
+        # With both fields compressed, as nearly everybody has them, the header is one octet; 0 says that it is not.
+        self._data_header_octet = header[0] if len(header) == 1 else 0
         self._encrypt = link.encryptor.encrypt if link.encryptor is not None else None
         self._decrypt = link.decryptor.decrypt if link.decryptor is not None else None
         self._receives_clear = link.network_up and link.decryptor is None
@@ -312,6 +341,11 @@ class Session:
         self.link.assign_address(local, peer, now, dns=dns, nbns=nbns)
         self._follow_link(now)
 
+    def rechallenge(self, now: float) -> None:
+        """Ask the peer to prove itself once more; nothing happens unless the network is up."""
+        self.link.rechallenge(now)
+        self._follow_link(now)
+
     def close(self, reason: str, now: float) -> None:
         """End the session; LinkClosed follows when the peer has acknowledged or stayed silent."""
         self.link.close(reason, now)
@@ -335,7 +369,7 @@ class Session:
 
     def get_timer(self) -> float | None:
         """Return when ``handle_timer`` is due."""
-        tunnel, link = self.tunnel.get_timer(), self.link.get_timer()
+        tunnel, link = self.tunnel.get_timer(), self._link_deadline
         if tunnel is None or link is None:
             return link if tunnel is None else tunnel
         return min(tunnel, link)
@@ -343,7 +377,7 @@ class Session:
     def handle_timer(self, now: float) -> None:
         """Do what is due; afterwards ``pending`` may be true, and there may be datagrams and events."""
         self.tunnel.handle_timer(now)
-        deadline = self.link.get_timer()
+        deadline = self._link_deadline
         if deadline is not None and now >= deadline:
             self.link.handle_timer(now)
             self._follow_link(now)

@@ -13,7 +13,7 @@ from pypptp.gre import parse_header
 from pypptp.mppe import Strength
 from pypptp.ppp.auth import AuthMethod
 from pypptp.ppp.config import LinkConfig, MppePolicy
-from pypptp.ppp.events import NetworkUp, Refused
+from pypptp.ppp.events import NetworkUp, Refused, SecretWanted
 from pypptp.roles import Role
 from pypptp.testing import Direction, Impairment, SimulatedNetwork, seeded
 from tests.peers import CLIENT_ADDRESS, SERVER_ADDRESS, connected, ip_packet, make_network
@@ -103,6 +103,23 @@ def test_every_authentication_method(method: AuthMethod) -> None:
     assert numbers(network.server.packets_received()) == list(range(5))
 
 
+def test_a_user_is_asked_again() -> None:
+    network = connected()
+    (call_id,) = network.server.sessions
+    network.server.rechallenge(call_id, network.now)
+    exchange(network, 5)
+    network.run(1)
+    asked = [who for _, who, event in network.events if isinstance(event, SessionEvent) and _is_question(event)]
+    assert asked == ["server", "server"]
+    assert not any(isinstance(event, SessionEnded) for _, _, event in network.events)
+    assert numbers(network.server.packets_received()) == list(range(5))
+    network.server.rechallenge(0, network.now)
+
+
+def _is_question(event: SessionEvent) -> bool:
+    return isinstance(event.event, SecretWanted)
+
+
 def test_each_handshake_packet_may_be_lost_once() -> None:
     """One run for each GRE packet of the handshake, in which just that one is lost."""
     undisturbed = connected()
@@ -164,6 +181,26 @@ def test_the_next_frame_decrypts_after_a_burst_of_losses(burst: int) -> None:
     exchange(network, 5)
     network.run(0.5)
     assert numbers(network.server.packets_received()) == [0, 1, 2, 3, 4]
+
+
+@pytest.mark.parametrize("frames", [1, 4095, 4096, 10_000])
+def test_the_next_frame_decrypts_after_many_frames_in_clear(frames: int) -> None:
+    """LCP echoes take GRE numbers but no MPPE count: an idle session must not lose its way over them."""
+    network = connected()
+    exchange(network, 3)
+    network.run(0.5)
+    network.server.packets_received()
+    (session,) = network.client.sessions.values()
+    for number in range(frames):
+        session.link.lcp.send_echo_request()
+        session.link.handle_timer(network.now)
+        session._follow_link(network.now)
+        if number % 50 == 0:
+            network.run(0.02)
+    network.run(1)
+    exchange(network, 3)
+    network.run(0.5)
+    assert numbers(network.server.packets_received()) == [0, 1, 2]
 
 
 def test_the_client_ends_it() -> None:
@@ -370,3 +407,24 @@ def test_ends_that_share_an_allocator_never_share_a_call_id() -> None:
         )
         end.receive_data(request.build(), 0.0)
     assert len({call_id for end in ends for call_id in end.sessions}) == 3
+
+
+def test_an_end_that_closes_takes_no_more_calls() -> None:
+    network = connected()
+    network.server.close("closing time", network.now)
+    network.client.control.place_call(network.now)
+    network.client.settle(network.now)
+    assert network.run_until(lambda: network.closed, 20)
+    assert sum(isinstance(event, CallRefused) for _, side, event in network.events if side == "client") <= 1
+    assert len(network.reasons("server")) == 1
+
+
+def test_an_end_without_a_call_closes_its_connection() -> None:
+    server = Endpoint(Role.SERVER, EndpointConfig(link=LinkConfig(name="pptpd")), random=seeded(1), now=0.0)
+    server.receive_data(StartControlConnectionRequest(framing_capabilities=3, bearer_capabilities=3).build(), 0.0)
+    assert server.data_to_send()
+    server.close("closing time", 1.0)
+    stop = server.data_to_send()
+    assert stop[8:10] == b"\x00\x03"
+    server.close("closing time", 1.0)
+    assert server.data_to_send() == b""

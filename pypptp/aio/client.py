@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import logging
 import os
 import socket
+import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
-from typing import TypeVar
+from typing import Any, TypeVar
 
-from pypptp.aio.dataplane import DataPlane
+from pypptp.aio.dataplane import LARGEST_MTU, DataPlane
 from pypptp.aio.driver import CLOSE_GRACE, Driver
 from pypptp.aio.words import describe_network
 from pypptp.control import CallIdAllocator, CallRefused, ConnectionClosed, ConnectionStarted, printable
@@ -83,6 +85,7 @@ class Client:
         self._edge_thread = ThreadPoolExecutor(1, "network-edge")
         self._driver: Driver | None = None
         self._plane: DataPlane | None = None
+        self._gre: socket.socket | None = None
         self._tun: Tun | None = None
         self._setting_up: asyncio.Task[None] | None = None
         self._failure = ""
@@ -96,14 +99,18 @@ class Client:
             NetworkError: the system refuses something, or the server cannot be reached.
             SessionLost: the session did not come up, or was lost.
         """
+        connecting = asyncio.create_task(self._connect())
+        over = asyncio.create_task(self._over.wait())
         try:
-            server = await self._resolve()
-            gre = open_gre_socket()
-            loop = asyncio.get_running_loop()
-            self._plane = DataPlane(loop, gre)
-            await self._connect(server)
-            await self._over.wait()
+            # A name server or a host that does not answer must not keep a user who wants to stop.
+            await asyncio.wait({connecting, over}, return_when=asyncio.FIRST_COMPLETED)
+            if connecting.done():
+                connecting.result()
+                await over
         finally:
+            for task in (connecting, over):
+                task.cancel()
+            await asyncio.gather(connecting, over, return_exceptions=True)
             await self._take_back()
         if not self._stopping:
             raise SessionLost(self._failure or "the session ended")
@@ -117,20 +124,26 @@ class Client:
             self._driver.close(reason)
 
     async def _resolve(self) -> IPv4Address:
-        loop = asyncio.get_running_loop()
+        # In a thread of its own that nobody waits for: asyncio's executor would have the program stay until the
+        # resolver gives up.
+        answer: asyncio.Future[list[Any]] = asyncio.get_running_loop().create_future()
+        threading.Thread(target=_look_up, args=(self.config.server, answer), daemon=True).start()
         try:
-            found = await loop.getaddrinfo(self.config.server, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
-        except socket.gaierror as error:
+            found = await answer
+        except OSError as error:
             raise NetworkError(f"no address found for the server {self.config.server}: {error.strerror}") from error
         return IPv4Address(found[0][4][0])
 
-    async def _connect(self, server: IPv4Address) -> None:
+    async def _connect(self) -> None:
+        server = await self._resolve()
+        # GRE first: until a raw socket is open, the kernel answers GRE with "protocol unreachable".
+        self._gre = open_gre_socket()
+        link = self.config.endpoint.link
         loop = asyncio.get_running_loop()
-        plane = self._plane
-        assert plane is not None
+        self._plane = plane = DataPlane(loop, self._gre, largest_mtu=max(link.mtu, link.mru, LARGEST_MTU))
         try:
             async with asyncio.timeout(CONNECT_TIMEOUT):
-                _, driver = await loop.create_connection(
+                _, self._driver = await loop.create_connection(
                     lambda: Driver(plane, self, self._make_endpoint), str(server), self.config.port
                 )
         except TimeoutError:
@@ -140,11 +153,7 @@ class Client:
             ) from None
         except OSError as error:
             raise NetworkError(_connect_failed(server, self.config.port, error)) from error
-        self._driver = driver
-        if self._stopping:
-            driver.close("the user asked for it")
-        else:
-            driver.connect()
+        self._driver.connect()
 
     def _make_endpoint(self, now: float) -> Endpoint:
         return Endpoint(
@@ -186,6 +195,7 @@ class Client:
 
     def connection_closed(self, driver: Driver) -> None:
         """TCP is gone."""
+        self._failure = self._failure or "the server closed the connection at once"
         self._over.set()
 
     async def _on_edge(self, work: Callable[[], T]) -> T:
@@ -197,19 +207,21 @@ class Client:
         if previous is not None:
             await previous
         try:
-            await self._on_edge(lambda: self._make_interface(driver.peer, network))
-        except NetworkError as error:
+            tun = await self._on_edge(lambda: self._make_interface(driver.peer, network))
+            flow = driver.flows.get(event.call_id)
+            if flow is None:
+                return
+            # It is open already where the link was negotiated anew.
+            flow.close_tun()
+            flow.open_tun(tun.fd)
+        except (PptpError, OSError) as error:
             self._failure = str(error)
             driver.close("the client cannot make its network interface")
             return
-        flow = driver.flows.get(event.call_id)
-        if flow is None or self._tun is None:
-            return
-        flow.open_tun(self._tun.fd)
-        log.info("up: %s", describe_network(network, self._tun.name))
+        log.info("up: %s", describe_network(network, tun.name))
         self.connected.set()
 
-    def _make_interface(self, server: IPv4Address, network: NetworkUp) -> None:
+    def _make_interface(self, server: IPv4Address, network: NetworkUp) -> Tun:
         """Runs in the edge's thread: the TUN first, then routes, the server's own before any that could cover it."""
         edge, config = self._edge, self.config
         first = self._tun is None
@@ -230,21 +242,47 @@ class Client:
                 edge.add_route(route, via=tun)
             if config.default_route:
                 edge.add_default_route(tun)
+        return tun
 
     async def _take_back(self) -> None:
-        if self._setting_up is not None:
-            self._setting_up.cancel()
-            await asyncio.gather(self._setting_up, return_exceptions=True)
         if self._driver is not None:
+            self._driver.abort("the client is over")
             for flow in self._driver.flows.values():
                 flow.close_tun()
         if self._plane is not None:
             self._plane.close()
-        if self._tun is not None:
-            tun = self._tun
-            for error in await self._on_edge(lambda: self._edge.undo_for(tun)):
-                log.warning("%s", error)
+        if self._gre is not None:
+            self._gre.close()
+        if self._setting_up is not None:
+            self._setting_up.cancel()
+            await asyncio.gather(self._setting_up, return_exceptions=True)
+        # In the edge's thread, behind whatever it is doing still: cancelling does not reach into a thread.
+        for error in await self._on_edge(self._undo):
+            log.warning("%s", error)
         self._edge_thread.shutdown(wait=False)
+
+    def _undo(self) -> list[str]:
+        return [] if self._tun is None else self._edge.undo_for(self._tun)
+
+
+def _look_up(host: str, answer: asyncio.Future[list[Any]]) -> None:
+    found: list[Any] = []
+    failure: OSError | None = None
+    try:
+        found = socket.getaddrinfo(host, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
+    except OSError as error:
+        failure = error
+
+    def deliver() -> None:
+        if not answer.done():
+            if failure is None:
+                answer.set_result(found)
+            else:
+                answer.set_exception(failure)
+
+    # The loop is closed where nobody waited.
+    with contextlib.suppress(RuntimeError):
+        answer.get_loop().call_soon_threadsafe(deliver)
 
 
 def _connect_failed(server: IPv4Address, port: int, error: OSError) -> str:

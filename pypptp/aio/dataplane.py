@@ -5,7 +5,8 @@
 
 An epoll of its own holds the GRE socket and every TUN; asyncio's loop watches only that one. So one wake-up of the
 loop serves many descriptors and several rounds, for SLICE seconds at most: then everybody else has a turn, the
-handshakes and keep-alive messages on TCP too. Nobody starves inside either: descriptors are served in turn, one batch each.
+handshakes and keep-alive messages on TCP too. Nobody starves inside either: descriptors are served in turn, one batch
+each.
 
 A packet costs no object, no exception and no line in a log. What is refused is counted: here, in the flow, in the
 session, in its tunnel or in the decryptor.
@@ -27,6 +28,7 @@ from struct import Struct
 from typing import Any, Final, TypeAlias
 
 from pypptp.aio.batch_io import BATCH, BatchIo, Route, default
+from pypptp.aio.fair_loop import FairLoop
 from pypptp.errors import LocalProtocolError
 from pypptp.gre.header import FIXED_LENGTH, PROTOCOL_TYPE
 from pypptp.mppe.rc4 import bind
@@ -37,6 +39,9 @@ SLICE: Final = 0.001
 
 LARGEST_MTU: Final = 1900
 """Octets of the largest packet, where nothing else is said: slots are then 2 KiB."""
+
+EARLY_PACKETS: Final = 16
+"""Packets kept for a TUN that is not there yet; it takes a millisecond or two to make one."""
 
 _OUTER_HEADER_LENGTH: Final = 20
 _LONGEST_OUTER_HEADER: Final = 60
@@ -71,11 +76,12 @@ class Flow:
         tun_error: why the plane stopped reading the TUN by itself, None while it has not.
         tun_full: packets from the peer dropped because the TUN's queue was full.
         tun_refused: packets from the peer the TUN did not take for another reason, its interface being down above all.
-        no_tun: packets from the peer while there was no TUN.
+        no_tun: packets from the peer dropped because there was no TUN, or not yet and too many of them.
         send_dropped: datagrams the kernel did not take; the plane's ``errors`` say why.
     """
 
     __slots__ = (
+        "_early",
         "_plane",
         "_route",
         "_settle",
@@ -100,6 +106,8 @@ class Flow:
         self.tun_refused = 0
         self.no_tun = 0
         self.send_dropped = 0
+        # The peer may have finished before us, and its first packets come while our TUN is still being made.
+        self._early: list[bytes] | None = []
         self._plane = plane
         self._route = route
         self._settle = settle
@@ -121,6 +129,8 @@ class Flow:
         self._plane._watch(fd, self)
         self._tun = fd
         self.tun_error = None
+        early, self._early = self._early, None
+        self.deliver(early or [])
 
     def close_tun(self) -> None:
         """Have nothing more to do with the TUN; call it before closing the descriptor. Twice is no error."""
@@ -141,7 +151,7 @@ class Flow:
             try:
                 os.write(self._tun, packet)
             except OSError as error:
-                self._count_write_error(error)
+                self._not_written(packet, error)
 
     def _drain(self, now: float) -> None:
         session = self.session
@@ -150,9 +160,12 @@ class Flow:
             if packet is not None:
                 self.deliver([packet])
 
-    def _count_write_error(self, error: OSError) -> None:
+    def _not_written(self, packet: bytes | memoryview, error: OSError) -> None:
         if self._tun < 0:
-            self.no_tun += 1
+            if self._early is not None and len(self._early) < EARLY_PACKETS:
+                self._early.append(bytes(packet))
+            else:
+                self.no_tun += 1
         elif error.errno in _TUN_FULL:
             self.tun_full += 1
         else:
@@ -213,10 +226,12 @@ class DataPlane:
         self._starts = range(Session.HEADROOM, BATCH * slot, slot)
         self._targets = [[sending_view[start : start - Session.HEADROOM + slot]] for start in self._starts]
         self._read_lengths = [0] * BATCH
+        self._packets, self._ends = [0] * BATCH, [0] * BATCH
         self._flows: dict[int, Flow] = {}
         self._by_tun: dict[int, Flow] = {}
         self._expected: dict[int, list[Take]] = {}
         self._touched: dict[Flow, None] = {}
+        self._settling = False
         self._ready: deque[int] = deque()
         # The port of a raw socket is its protocol number, and as a destination ignored.
         self._port: int = gre.getsockname()[1]
@@ -226,6 +241,8 @@ class DataPlane:
         self.unknown_call = self.wrong_address = self.not_gre = self.too_long = 0
         self._epoll = select.epoll()
         self._epoll.register(self._gre_fd, select.EPOLLIN)
+        if isinstance(loop, FairLoop):
+            loop.serve_always(self._epoll.fileno())
         loop.add_reader(self._epoll.fileno(), self._serve)
 
     # Who takes part.
@@ -277,6 +294,8 @@ class DataPlane:
         """Serve nobody any more. Twice is no error."""
         if self._epoll.closed:
             return
+        if isinstance(self._loop, FairLoop):
+            self._loop.serve_in_turn(self._epoll.fileno())
         self._loop.remove_reader(self._epoll.fileno())
         for flow in list(self._flows.values()):
             self.detach(flow)
@@ -349,14 +368,26 @@ class DataPlane:
             self._settle_touched()
 
     def _settle_touched(self) -> None:
-        touched, self._touched = self._touched, {}
-        now = self._clock()
-        for flow in touched:
+        # A hundred sessions that end at once take 50 ms to settle: for them, too, everybody else has a turn between.
+        touched, clock = self._touched, self._clock
+        end = clock() + SLICE
+        while touched:
+            flow = next(iter(touched))
+            del touched[flow]
             try:
-                flow._settle(now)
+                flow._settle(clock())
             except Exception as error:
                 # One session's shell must not take the others down.
                 self._loop.call_exception_handler({"message": "settling a session failed", "exception": error})
+            if clock() >= end:
+                break
+        if touched and not self._settling:
+            self._settling = True
+            self._loop.call_soon(self._settle_rest)
+
+    def _settle_rest(self) -> None:
+        self._settling = False
+        self._settle_touched()
 
     # TUN to GRE.
 
@@ -403,33 +434,46 @@ class DataPlane:
         self.batches_in += 1
         self.datagrams_in += count
         flows, touched = self._flows, self._touched
-        handle, buffer, view, slot = self._received_handle, self._received, self._received_view, self._slot
-        unpack_outer, write = _outer, os.write
-        packets: list[tuple[Flow, memoryview | bytes]] = []
+        handle, buffer, slot = self._received_handle, self._received, self._slot
+        unpack_outer = _outer
+        # Decrypt them all, then write them all: see _send_batch.
+        takers: list[Flow] = []
+        packets, ends = self._packets, self._ends
+        last = None
         now = self._clock()
-        for offset, length in zip(range(0, count * slot, slot), io.lengths, strict=False):
-            version, source, call_id = unpack_outer(buffer, offset)
+        for start, length in zip(range(0, count * slot, slot), io.lengths, strict=False):
+            version, source, call_id = unpack_outer(buffer, start)
             flow = flows.get(call_id)
-            start = offset + _OUTER_HEADER_LENGTH
+            end = start + length
             if flow is None or source != flow._source or version != _NO_OPTIONS or length > slot:
-                flow, start = self._look_closer(offset, length)
+                flow, start = self._look_closer(start, length)
                 if flow is None:
                     continue
-            touched[flow] = None
+            else:
+                start += _OUTER_HEADER_LENGTH
+            if flow is not last:
+                last = flow
+                touched[flow] = None
             session = flow.session
-            packet = session.receive(handle, buffer, start, offset + length, now)
+            packet = session.receive(handle, buffer, start, end, now)
             if packet:
-                packets.append((flow, view[packet : session.packet_end]))
+                packets[len(takers)] = packet
+                ends[len(takers)] = session.packet_end
+                takers.append(flow)
             if session.tunnel.ready:
-                while session.pending:
-                    late = session.next_packet(now)
-                    if late is not None:
-                        packets.append((flow, late))
-        for flow, piece in packets:
+                # What had waited for this one comes behind it, and so behind what is not written yet.
+                self._write(takers)
+                takers.clear()
+                flow._drain(now)
+        self._write(takers)
+
+    def _write(self, takers: list[Flow]) -> None:
+        write, view = os.write, self._received_view
+        for flow, start, end in zip(takers, self._packets, self._ends, strict=False):
             try:
-                write(flow._tun, piece)
+                write(flow._tun, view[start:end])
             except OSError as error:
-                flow._count_write_error(error)
+                flow._not_written(view[start:end], error)
 
     def _look_closer(self, offset: int, length: int) -> tuple[Flow | None, int]:
         """Find the flow of a datagram with IP options, and where its GRE packet begins; or count why it has none."""

@@ -60,9 +60,13 @@ class Driver(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """TCP is up."""
         assert isinstance(transport, asyncio.Transport)
+        peer, local = transport.get_extra_info("peername"), transport.get_extra_info("sockname")
+        if peer is None or local is None:
+            # The other end has reset the connection already, and the kernel knows no more who it was.
+            transport.abort()
+            return
         self._transport = transport
-        self.peer = IPv4Address(transport.get_extra_info("peername")[0])
-        self.local = IPv4Address(transport.get_extra_info("sockname")[0])
+        self.peer, self.local = IPv4Address(peer[0]), IPv4Address(local[0])
         now = self._loop.time()
         self.endpoint = self._make_endpoint(now)
         self._plane.expect(self.peer, self._take_early)
@@ -90,6 +94,9 @@ class Driver(asyncio.Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         """TCP is gone."""
+        if self._transport is None:
+            self._owner.connection_closed(self)
+            return
         now = self._loop.time()
         reason = f"the control connection broke: {exc}" if exc else "the peer closed the connection"
         self.endpoint.receive_eof(now, reason)
@@ -105,7 +112,9 @@ class Driver(asyncio.Protocol):
     # The owner's side.
 
     def connect(self) -> None:
-        """Client: begin."""
+        """Client: begin. A connection that is gone already is no error: the owner has been told."""
+        if self._transport is None:
+            return
         now = self._loop.time()
         self.endpoint.connect(now)
         self.settle(now)
@@ -120,13 +129,24 @@ class Driver(asyncio.Protocol):
             self._abort = self._loop.call_later(grace, self._abort_now, reason)
         self.settle(now)
 
-    def _abort_now(self, reason: str) -> None:
-        self._abort = None
+    def abort(self, reason: str) -> None:
+        """End everything at once and wait for nobody. Twice is no error."""
+        if self._transport is None:
+            return
         now = self._loop.time()
         self.endpoint.abort(reason, now)
         self.settle(now)
-        if self._transport is not None:
-            self._transport.close()
+        transport = self._transport
+        if transport is not None:
+            if transport.get_write_buffer_size():
+                # A peer that does not read would keep a closing transport for as long as it likes.
+                transport.abort()
+            else:
+                transport.close()
+
+    def _abort_now(self, reason: str) -> None:
+        self._abort = None
+        self.abort(reason)
 
     # Between them: after every input, everything the core has to say goes where it belongs.
 
@@ -176,6 +196,8 @@ class Driver(asyncio.Protocol):
                 transport.write(data)
         if control.closed:
             transport.close()
+            if self._abort is None:
+                self._abort = self._loop.call_later(CLOSE_GRACE, self._abort_now, "the peer does not read")
         elif control.congested == self._reading:
             self._reading = not self._reading
             if self._reading:

@@ -9,28 +9,34 @@ import os
 import socket
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import Any, TypeVar
 
-from pypptp.aio.dataplane import DataPlane
+from pypptp.aio.dataplane import LARGEST_MTU, DataPlane
 from pypptp.aio.driver import CLOSE_GRACE, Driver
+from pypptp.aio.register import SessionEntry, Watcher
+from pypptp.aio.time_limits import NO_LIMITS, TimeKeeper, TimeLimits
 from pypptp.aio.words import describe_network, describe_traffic
-from pypptp.auth.account import Account
-from pypptp.auth.address_pool import AddressPool
+from pypptp.auth.account import ANY_ADDRESS, Account
 from pypptp.auth.authority import Authority
+from pypptp.auth.leases import Leases
+from pypptp.auth.secret_cache import SecretCache
 from pypptp.control import CallIdAllocator, ConnectionClosed, ConnectionStarted, printable
 from pypptp.endpoint import Endpoint, EndpointConfig, EndpointEvent, SessionEnded, SessionEvent, SessionStarted
-from pypptp.errors import NetworkError
+from pypptp.errors import NetworkError, PptpError
 from pypptp.net.edge import NetworkEdge, Tun
 from pypptp.net.raw_gre import open_gre_socket
-from pypptp.ppp.auth import Secret
-from pypptp.ppp.events import AddressWanted, Authenticated, LinkClosed, NetworkDown, NetworkUp, SecretWanted
+from pypptp.ppp.events import AddressWanted, Authenticated, LinkClosed, NetworkDown, NetworkUp, Refused, SecretWanted
 from pypptp.roles import Role
 
 log = logging.getLogger("pypptp.server")
 
 BACKLOG = 128
+CLOSING_THREADS = 16
+NO_LOOK_UP = "the server cannot look up its users"
+NO_INTERFACE = "the server cannot make a network interface"
+NO_POOL = "the server cannot reach its addresses"
 T = TypeVar("T")
 
 
@@ -44,6 +50,8 @@ class ServerConfig:
         listen: the address to listen on.
         port: the TCP port.
         dns: name servers to tell the clients, two at most.
+        nbns: WINS servers to tell the clients, two at most.
+        limits: how long sessions may last.
         ifname: name or pattern of the TUN devices, None for ppp0, ppp1, ...
     """
 
@@ -52,6 +60,8 @@ class ServerConfig:
     listen: IPv4Address
     port: int = 1723
     dns: tuple[IPv4Address, ...] = ()
+    nbns: tuple[IPv4Address, ...] = ()
+    limits: TimeLimits = NO_LIMITS
     ifname: str | None = None
 
 
@@ -66,10 +76,13 @@ class Client:
         name: the name it gave, escaped, for the log.
         account: who it is, once it is known.
         address: the inner address it holds.
+        holder: the user who holds it in the pool.
         tun: its TUN device.
         network: what was agreed.
+        keeper: holds it to its time limits.
         questions: how often it was asked for proof.
         ended: whether the call is over.
+        setting_up: held while its TUN is made or taken away, so that the one waits for the other.
     """
 
     driver: Driver
@@ -78,10 +91,13 @@ class Client:
     name: str = ""
     account: Account | None = None
     address: IPv4Address | None = None
+    holder: str = ""
     tun: Tun | None = None
     network: NetworkUp | None = None
+    keeper: TimeKeeper | None = None
     questions: int = 0
     ended: bool = False
+    setting_up: asyncio.Lock = field(default_factory=asyncio.Lock)
 
 
 class Server:
@@ -90,25 +106,45 @@ class Server:
     Args:
         config: the settings.
         authority: who may log in.
-        pool: the addresses to hand out.
+        leases: the addresses to hand out.
         edge: the system's network.
+        call_ids: those this server may use, where other processes have the rest.
+        watcher: is told of the sessions that come and go.
     """
 
-    def __init__(self, config: ServerConfig, *, authority: Authority, pool: AddressPool, edge: NetworkEdge) -> None:
+    def __init__(
+        self,
+        config: ServerConfig,
+        *,
+        authority: Authority,
+        leases: Leases,
+        edge: NetworkEdge,
+        call_ids: CallIdAllocator | None = None,
+        watcher: Watcher | None = None,
+    ) -> None:
         self.config = config
         self.clients: dict[int, Client] = {}
         self._authority = authority
-        self._pool = pool
+        self._leases = leases
+        self._secrets = SecretCache()
         self._edge = edge
-        self._call_ids = CallIdAllocator(os.urandom)
+        self._call_ids = CallIdAllocator(os.urandom) if call_ids is None else call_ids
+        self._watcher = watcher
+        self._entries: dict[int, SessionEntry] = {}
         self._drivers: set[Driver] = set()
         self._tasks: set[asyncio.Task[None]] = set()
         # One thread, so that what is done to the system keeps its order; and never the loop's: closing a TUN takes
         # the kernel 20 ms.
         self._edge_thread = ThreadPoolExecutor(1, "network-edge")
+        self._gre: socket.socket | None = None
         self._plane: DataPlane | None = None
         self._listener: asyncio.Server | None = None
         self._idle = asyncio.Event()
+
+    @property
+    def sessions(self) -> list[tuple[int, SessionEntry]]:
+        """Who is connected: (0 for this process, the session), the longest connected first."""
+        return sorted(((0, entry) for entry in self._entries.values()), key=lambda numbered: numbered[1].since)
 
     async def start(self) -> None:
         """Open the GRE socket, then listen.
@@ -116,44 +152,71 @@ class Server:
         Raises:
             NetworkError: the system refuses a socket; the sentence says which and what to do.
         """
-        loop = asyncio.get_running_loop()
         # GRE first: until a raw socket is open, the kernel answers GRE with "protocol unreachable".
-        gre = open_gre_socket(None if self.config.listen.is_unspecified else str(self.config.listen))
-        self._plane = DataPlane(loop, gre)
-        plane = self._plane
-        host, port = str(self.config.listen), self.config.port
+        plane = self.open(open_gre_socket(local_of(self.config)))
+        listener = None
         try:
-            self._listener = await loop.create_server(
-                lambda: Driver(plane, self, self._make_endpoint),
-                host,
-                port,
-                family=socket.AF_INET,
-                backlog=BACKLOG,
-                reuse_address=True,
+            listener = open_listener(self.config)
+            self._listener = await asyncio.get_running_loop().create_server(
+                lambda: Driver(plane, self, self._make_endpoint), sock=listener, backlog=BACKLOG
             )
-        except OSError as error:
-            plane.close()
-            self._plane = None
-            raise NetworkError(_listen_failed(host, port, error)) from error
+        except BaseException:
+            if listener is not None:
+                listener.close()
+            self._close_gre()
+            raise
+
+    def open(self, gre: socket.socket) -> DataPlane:
+        """Serve a GRE socket, which becomes the server's to close; ``start`` does it for one of its own."""
+        link = self.config.endpoint.link
+        self._gre = gre
+        self._plane = DataPlane(asyncio.get_running_loop(), gre, largest_mtu=max(link.mtu, link.mru, LARGEST_MTU))
+        return self._plane
+
+    async def adopt(self, connection: socket.socket) -> None:
+        """Serve a control connection that somebody else has accepted; it becomes the server's to close."""
+        plane = self._plane
+        if plane is None:
+            connection.close()
+            return
+        await asyncio.get_running_loop().connect_accepted_socket(
+            lambda: Driver(plane, self, self._make_endpoint), connection
+        )
 
     async def stop(self, reason: str = "the server is shutting down", grace: float = CLOSE_GRACE) -> None:
         """Stop listening, end every session in order, and take its TUN away; what is not done in time ends hard."""
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+        # All the TUNs at once: the kernel takes 20 ms for each, but most of that is waiting.
+        one_by_one, self._edge_thread = self._edge_thread, ThreadPoolExecutor(CLOSING_THREADS, "network-edge")
         for driver in list(self._drivers):
             driver.close(reason, grace)
         self._wake()
         try:
             await asyncio.wait_for(self._idle.wait(), grace + 1.0)
         except TimeoutError:
-            log.warning("%d connections did not end in time", len(self._drivers))
-        for task in list(self._tasks):
-            task.cancel()
+            if self._drivers:
+                log.warning("%d connections did not end in time", len(self._drivers))
+        finally:
+            # For the impatient too, who cancel: whoever undoes the edge must find its thread at rest.
+            for driver in list(self._drivers):
+                driver.abort(reason)
+            tasks = list(self._tasks)
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            self._close_gre()
+            for threads in (one_by_one, self._edge_thread):
+                await asyncio.get_running_loop().run_in_executor(None, threads.shutdown)
+
+    def _close_gre(self) -> None:
         if self._plane is not None:
             self._plane.close()
             self._plane = None
-        await asyncio.get_running_loop().run_in_executor(None, self._edge_thread.shutdown)
+        if self._gre is not None:
+            self._gre.close()
+            self._gre = None
 
     def _make_endpoint(self, now: float) -> Endpoint:
         return Endpoint(Role.SERVER, self.config.endpoint, random=os.urandom, call_ids=self._call_ids, now=now)
@@ -208,6 +271,8 @@ class Server:
     def connection_closed(self, driver: Driver) -> None:
         """TCP of a connection is gone."""
         self._drivers.discard(driver)
+        if self._watcher is not None:
+            self._watcher.connection_closed()
         self._wake()
 
     def _handle_link_event(self, client: Client, event: object) -> None:
@@ -216,14 +281,19 @@ class Server:
                 client.name = printable(event.name.encode("utf-8", "surrogateescape"))
                 client.questions += 1
                 self._spawn(self._look_up(client, event.name, client.questions))
+            case Refused():
+                log.warning(
+                    "%s: user '%s' refused: wrong name or %s proof", client.driver.peer, event.name, event.method
+                )
             case Authenticated():
                 log.info(
                     "%s: user '%s' authenticated with %s", client.driver.peer, client.name, event.method or "nothing"
                 )
             case AddressWanted():
-                self._assign(client)
+                self._spawn(self._assign(client))
             case NetworkUp():
                 client.network = event
+                self._keep_time(client)
                 self._spawn(self._open_tun(client, event))
             case NetworkDown():
                 client.network = None
@@ -232,69 +302,123 @@ class Server:
                 pass
 
     async def _look_up(self, client: Client, name: str, question: int) -> None:
-        account = await self._authority.account(name, self.config.endpoint.link.name)
+        try:
+            account = await self._authority.account(name, self.config.endpoint.link.name)
+        except Exception as error:
+            # Whatever an authority has behind it, its trouble is this one session's and not the server's.
+            words = " ".join(str(error).split()) or type(error).__name__
+            self._give_up(client, f"cannot look up user '{client.name}': {words}", NO_LOOK_UP)
+            return
         if client.ended or client.questions != question:
             # The peer has started over meanwhile, maybe as somebody else: this answer is for a question nobody asks.
             return
         client.account = account
         secret = None
         if account is not None:
-            secret = Secret(password=account.password, nt_hash=account.nt_hash)
+            secret = self._secrets.secret(account)
         now = asyncio.get_running_loop().time()
         client.driver.endpoint.provide_secret(client.call_id, secret, now)
         client.driver.settle(now)
 
-    def _assign(self, client: Client) -> None:
+    async def _assign(self, client: Client) -> None:
+        if client.address is None:
+            account = client.account
+            user, rule = (account.user, account.addresses) if account is not None else ("", ANY_ADDRESS)
+            try:
+                address = await self._leases.lease(user, rule)
+            except PptpError as error:
+                self._give_up(client, str(error), NO_POOL)
+                return
+            self._hold(client, address, user)
+        if client.ended:
+            return
         now = asyncio.get_running_loop().time()
         endpoint = client.driver.endpoint
-        user = client.account.user if client.account else ""
-        if client.address is None:
-            if client.account is not None:
-                client.address = self._pool.allocate(user, rule=client.account)
-            else:
-                client.address = self._pool.allocate(user)
         if client.address is None:
             log.warning("%s: no address left for user '%s'", client.driver.peer, client.name)
             endpoint.close_session(client.call_id, "no address left in the pool", now)
+        else:
+            dns, nbns = self.config.dns, self.config.nbns
+            endpoint.assign_address(client.call_id, self.config.local, client.address, now, dns=dns, nbns=nbns)
+        client.driver.settle(now)
+
+    def _hold(self, client: Client, address: IPv4Address | None, user: str) -> None:
+        if address is None:
             return
-        endpoint.assign_address(client.call_id, self.config.local, client.address, now, dns=self.config.dns)
+        if client.ended or client.address is not None:
+            # The call is over, or it asked twice and has one by now.
+            self._leases.give_back(address, user)
+        else:
+            client.address, client.holder = address, user
 
     async def _open_tun(self, client: Client, network: NetworkUp) -> None:
-        if client.tun is None:
-            try:
-                client.tun = await self._on_edge(lambda: self._edge.open_tun(self.config.ifname, mtu=network.mtu))
-            except NetworkError as error:
-                self._give_up(client, error)
-                return
-        tun = client.tun
-        if client.ended:
-            await self._close_tun(client)
-            return
+        edge, ifname = self._edge, self.config.ifname
         try:
-            await self._on_edge(
-                lambda: self._edge.configure(tun, local=network.local, peer=network.peer, mtu=network.mtu)
-            )
-        except NetworkError as error:
-            self._give_up(client, error)
+            async with client.setting_up:
+                if client.ended:
+                    return
+                tun = client.tun
+                if tun is None:
+                    tun = client.tun = await self._on_edge(lambda: edge.open_tun(ifname, mtu=network.mtu))
+                local, peer, mtu = network.local, network.peer, network.mtu
+                await self._on_edge(lambda: edge.configure(tun, local=local, peer=peer, mtu=mtu))
+                flow = client.driver.flows.get(client.call_id)
+                if flow is None:
+                    return  # it ended meanwhile
+                # It is open already where the link was negotiated anew.
+                flow.close_tun()
+                flow.open_tun(tun.fd)
+        except (PptpError, OSError) as error:
+            self._give_up(client, str(error), NO_INTERFACE)
             return
-        flow = client.driver.flows.get(client.call_id)
-        if flow is None or client.ended:
-            await self._close_tun(client)
-            return
-        flow.open_tun(tun.fd)
         log.info("%s: user '%s' up: %s", client.driver.peer, client.name, describe_network(network, tun.name))
+        self._enter(client, network, tun)
 
-    def _give_up(self, client: Client, error: NetworkError) -> None:
-        log.error("%s: %s", client.driver.peer, error)
-        now = asyncio.get_running_loop().time()
-        client.driver.endpoint.close_session(client.call_id, "the server cannot make a network interface", now)
-        client.driver.settle(now)
+    def _enter(self, client: Client, network: NetworkUp, tun: Tun) -> None:
+        entry = self._entries[client.call_id] = SessionEntry(
+            call_id=client.call_id,
+            user=client.name,
+            peer=client.driver.peer,
+            address=network.peer,
+            interface=tun.name,
+            since=client.since,
+        )
+        if self._watcher is not None:
+            self._watcher.session_up(entry)
+
+    def _keep_time(self, client: Client) -> None:
+        """Hold a session to its limits from the moment its network is up, as pppd does."""
+        session = client.driver.endpoint.sessions.get(client.call_id)
+        if session is None or client.keeper is not None or self.config.limits == NO_LIMITS:
+            return
+
+        def end(reason: str) -> None:
+            now = asyncio.get_running_loop().time()
+            client.driver.endpoint.close_session(client.call_id, reason, now)
+            client.driver.settle(now)
+
+        def challenge() -> None:
+            now = asyncio.get_running_loop().time()
+            client.driver.endpoint.rechallenge(client.call_id, now)
+            client.driver.settle(now)
+
+        client.keeper = TimeKeeper(self.config.limits, session, end=end, challenge=challenge)
+
+    def _give_up(self, client: Client, trouble: str, reason: str) -> None:
+        """End a session for the server's own trouble: the log says what it is, the client only that there is some."""
+        log.error("%s: %s", client.driver.peer, trouble)
+        if not client.ended:
+            now = asyncio.get_running_loop().time()
+            client.driver.endpoint.close_session(client.call_id, reason, now)
+            client.driver.settle(now)
 
     def _end(self, event: SessionEnded) -> None:
         client = self.clients.pop(event.call_id, None)
         if client is None:
             return
         client.ended = True
+        if client.keeper is not None:
+            client.keeper.stop()
         seconds = asyncio.get_running_loop().time() - client.since
         traffic = describe_traffic(event.session.counters, seconds)
         who = f"user '{client.name}'" if client.name else "a call"
@@ -302,14 +426,17 @@ class Server:
         flow = client.driver.flows.get(event.call_id)
         if flow is not None:
             flow.close_tun()
+        if self._entries.pop(client.call_id, None) is not None and self._watcher is not None:
+            self._watcher.session_down(client.call_id)
         self._spawn(self._take_back(client))
 
     async def _take_back(self, client: Client) -> None:
         # The address goes back only when the interface that carries it is gone; a sticky client would get it again
         # while the kernel still has it.
-        await self._close_tun(client)
+        async with client.setting_up:
+            await self._close_tun(client)
         if client.address is not None:
-            self._pool.release(client.address, client.account.user if client.account else "")
+            self._leases.give_back(client.address, client.holder)
             client.address = None
 
     async def _close_tun(self, client: Client) -> None:
@@ -317,6 +444,26 @@ class Server:
         if tun is not None:
             for error in await self._on_edge(lambda: self._edge.undo_for(tun)):
                 log.warning("%s", error)
+
+
+def local_of(config: ServerConfig) -> str | None:
+    """Return the address to bind the GRE socket to, None for any."""
+    return None if config.listen.is_unspecified else str(config.listen)
+
+
+def open_listener(config: ServerConfig) -> socket.socket:
+    """Open the socket that listens for control connections.
+
+    Raises:
+        NetworkError: the system refuses it; the sentence says what to do.
+    """
+    host, port = str(config.listen), config.port
+    try:
+        listener = socket.create_server((host, port), backlog=BACKLOG)
+    except OSError as error:
+        raise NetworkError(_listen_failed(host, port, error)) from error
+    listener.setblocking(False)
+    return listener
 
 
 def _listen_failed(host: str, port: int, error: OSError) -> str:

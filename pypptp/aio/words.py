@@ -25,6 +25,7 @@ def describe_network(network: NetworkUp, interface: str) -> str:
     return (
         f"{interface}, local {network.local}, remote {network.peer}, {method}, "
         f"{describe_encryption(network.encryption)}, mtu {network.mtu}"
+        f"{''.join(f', dns {server}' for server in network.dns)}"
     )
 
 
@@ -53,7 +54,7 @@ class NetworkFacts:
 
 _NETWORK = re.compile(
     r"\bup: (?P<interface>\S+), local (?P<local>[\d.]+), remote (?P<peer>[\d.]+), (?P<method>[\w -]+), "
-    r"(?:not encrypted|MPPE (?P<strength>\d+)-bit (?P<state>stateless|stateful)), mtu (?P<mtu>\d+)$"
+    r"(?:not encrypted|MPPE (?P<strength>\d+)-bit (?P<state>stateless|stateful)), mtu (?P<mtu>\d+)(?:, dns [\d.]+)*$"
 )
 
 

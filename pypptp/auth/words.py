@@ -42,12 +42,16 @@ class Word:
         line: the line it begins on, from 1.
         starts_line: it is the first of its (logical) line.
         lines: how many line ends its quotes take in; more than 0 is mostly a forgotten quote.
+        start: the octet of the file it begins at, quotes included.
+        end: the octet behind it.
     """
 
     value: bytes
     line: int
     starts_line: bool
     lines: int = 0
+    start: int = 0
+    end: int = 0
 
     def __repr__(self) -> str:
         # A word may be a secret.
@@ -72,8 +76,7 @@ def split_words(data: bytes, source: str) -> Iterator[Word]:
     Raises:
         ConfigurationError: a quote that is never closed, a NUL, or a word too long; names ``source:line``.
     """
-    data = data.removeprefix(b"\xef\xbb\xbf")
-    position, line, starts_line = 0, 1, True
+    position, line, starts_line = (3 if data.startswith(b"\xef\xbb\xbf") else 0), 1, True
     while True:
         position, skipped, line_end_seen = _skip_blank(data, position)
         line += skipped
@@ -83,7 +86,7 @@ def split_words(data: bytes, source: str) -> Iterator[Word]:
         value, end = _read_word(data, position, f"{source}:{line}")
         line_ends = data.count(b"\n", position, end)
         quoted_line_ends = line_ends - data.count(b"\\\n", position, end)
-        yield Word(value, line, starts_line, max(quoted_line_ends, 0))
+        yield Word(value, line, starts_line, max(quoted_line_ends, 0), position, end)
         line += line_ends
         position, starts_line = end, False
 

@@ -132,8 +132,7 @@ class SimulatedNetwork:
 
     def run_until(self, condition: Callable[[], bool], seconds: float = 120.0) -> bool:
         """Let time pass until a condition holds, at most so many seconds; say whether it holds."""
-        self._run(self.now + seconds, condition)
-        return condition()
+        return self._run(self.now + seconds, condition)
 
     def reasons(self, side: Direction) -> list[str]:
         """Return why sessions ended, in the words of one end."""
@@ -141,18 +140,18 @@ class SimulatedNetwork:
 
     # The simulation.
 
-    def _run(self, until: float, condition: Callable[[], bool]) -> None:
+    def _run(self, until: float, condition: Callable[[], bool]) -> bool:
         for _ in range(EVENT_LIMIT):
             self._collect()
             if condition():
-                return
+                return True
             timers = [(self.client.get_timer(), self.client), (self.server.get_timer(), self.server)]
             due = min(((when, end) for when, end in timers if when is not None), key=lambda pair: pair[0], default=None)
             arrival = self._queue[0][0] if self._queue else None
             upcoming = min(when for when in (arrival, due[0] if due else None, until) if when is not None)
             if upcoming >= until and (arrival is None or arrival > until) and (due is None or due[0] > until):
                 self.now = max(self.now, until)
-                return
+                return False
             self.now = max(self.now, upcoming)
             if arrival is not None and arrival <= self.now:
                 heapq.heappop(self._queue)[2]()

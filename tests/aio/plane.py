@@ -76,7 +76,7 @@ class Tun:
 class Call:
     """One call: both its sessions are up; the server's is in the plane, with a TUN."""
 
-    def __init__(self, bench: Bench, **settings: Any) -> None:
+    def __init__(self, bench: Bench, *, tun_open: bool = True, **settings: Any) -> None:
         network = connected(**settings)
         self.bench = bench
         self.client = next(iter(network.client.sessions.values()))
@@ -86,7 +86,8 @@ class Call:
         bench.now = max(bench.now, network.now)
         self.tun = Tun()
         self.flow = bench.plane.attach(self.server, local=None, peer=FAR, settle=self._settle)
-        self.flow.open_tun(self.tun.fd)
+        if tun_open:
+            self.flow.open_tun(self.tun.fd)
 
     def _settle(self, now: float) -> None:
         self.settled.append(now)

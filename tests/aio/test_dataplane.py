@@ -6,9 +6,12 @@ import errno
 import os
 import socket
 from collections.abc import Iterator
+from functools import partial
 from ipaddress import IPv4Address
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from pypptp.aio import batch_io, dataplane
 from pypptp.aio.batch_io import BATCH, MmsgIo, SocketIo
@@ -227,6 +230,16 @@ def test_a_full_tun_drops_and_counts(plane: Bench) -> None:
     assert numbers(call.tun.take()) == [9]
 
 
+def test_the_first_packets_wait_for_the_tun(plane: Bench) -> None:
+    call = plane.call(tun_open=False)
+    plane.receive(*(call.to_plane(number) for number in range(dataplane.EARLY_PACKETS + 4)))
+    assert call.flow.no_tun == 4
+    call.flow.open_tun(call.tun.fd)
+    assert numbers(call.tun.take()) == list(range(dataplane.EARLY_PACKETS))
+    plane.receive(call.to_plane(number=99))
+    assert numbers(call.tun.take()) == [99]
+
+
 def test_without_a_tun_packets_are_counted(plane: Bench) -> None:
     call = plane.call()
     call.flow.close_tun()
@@ -363,6 +376,25 @@ def test_a_flood_lets_the_loop_have_its_turn(plane: Bench) -> None:
     assert plane.plane.datagrams_in == len(flood)
 
 
+def test_many_sessions_are_settled_in_slices(plane: Bench) -> None:
+    calls = [plane.call() for _ in range(6)]
+    datagrams = [call.to_plane() for call in calls]
+    order: list[int] = []
+
+    def settle(number: int) -> None:
+        # Each takes as long as a slice, and somebody else is waiting.
+        plane.now += dataplane.SLICE
+        order.append(number)
+        plane.loop.call_soon(order.append, -1)
+
+    for number, call in enumerate(calls):
+        call.on_settle = partial(settle, number)
+    plane.receive(*datagrams)
+    plane.turn(20)
+    # Everyone once, in order, and never two without somebody else between.
+    assert order == [number for index in range(6) for number in (index, -1)]
+
+
 def test_the_same_call_id_is_not_attached_twice(plane: Bench) -> None:
     call = plane.call()
     with pytest.raises(LocalProtocolError, match="attached"):
@@ -414,3 +446,27 @@ def test_what_the_kernel_had_no_room_for_is_known(plane: Bench) -> None:
         plane.far.sendto(bytes(1400), plane.gre.getsockname())
     assert plane.plane.kernel_drops > 0
     assert plane.plane.counters()["kernel_drops"] == plane.plane.kernel_drops
+
+
+ANY_DATAGRAM = st.one_of(
+    st.binary(max_size=120),
+    st.builds(lambda header, rest: header + rest, st.just(outer_header()), st.binary(max_size=60)),
+    st.builds(
+        lambda call_id, rest: outer_header() + b"\x30\x01\x88\x0b\x00\x10" + call_id.to_bytes(2, "big") + rest,
+        st.integers(0, 0xFFFF),
+        st.binary(max_size=60),
+    ),
+)
+
+
+@given(st.lists(ANY_DATAGRAM, min_size=1, max_size=10))
+def test_whatever_comes_is_counted_once_and_raises_nothing(datagrams: list[bytes]) -> None:
+    with bench(SocketIo) as plane:
+        call = plane.call()
+        before = sum(call.server.tunnel.counters().values()) + call.server.link.discarded
+        plane.receive(*datagrams, header=b"")
+        counted = plane.plane.counters()
+        dropped = counted["not_gre"] + counted["unknown_call"] + counted["wrong_address"] + counted["too_long"]
+        assert counted["datagrams_in"] == len(datagrams)
+        after = sum(call.server.tunnel.counters().values()) + call.server.link.discarded
+        assert dropped == len(datagrams) or after > before

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from ipaddress import IPv4Address
 
@@ -102,7 +102,19 @@ def ends(request: pytest.FixtureRequest) -> Iterator[tuple[End, End]]:
         client, server = (next(iter(end.sessions.values())) for end in (network.client, network.server))
         left.attach(client, outer=("203.0.113.1", "203.0.113.3"), inner=("192.168.77.1", "192.168.77.2"))
         right.attach(server, outer=("203.0.113.3", "203.0.113.1"), inner=("192.168.77.2", "192.168.77.1"))
+        # Until the neighbour's address is known its packets wait in a queue that drops the oldest.
+        right.host.sendto(b"first", ("192.168.77.1", PORT))
+        arrived: list[bytes] = []
+        wait_for(loop, arrived, 1, left.host)
+        assert arrived == [b"first"]
         yield left, right
+
+
+def wait_until(loop: asyncio.AbstractEventLoop, true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not true() and time.monotonic() < deadline:
+        loop.run_until_complete(asyncio.sleep(0.001))
+    assert true()
 
 
 def wait_for(loop: asyncio.AbstractEventLoop, datagrams: list[bytes], count: int, host: socket.socket) -> None:
@@ -128,7 +140,7 @@ def test_packets_pass_both_ways(ends: tuple[End, End]) -> None:
         arrived: list[bytes] = []
         wait_for(left.loop, arrived, len(payloads), receiver.host)
         assert arrived == payloads
-        assert receiver.session.counters.packets_in == len(payloads)
+        assert receiver.session.counters.packets_in >= len(payloads)
     for end in ends:
         assert end.plane.errors == {}
         assert end.plane.wrong_address == end.plane.unknown_call == end.plane.not_gre == 0
@@ -140,15 +152,13 @@ def test_packets_pass_both_ways(ends: tuple[End, End]) -> None:
 def test_a_tun_that_is_deleted_is_let_go(ends: tuple[End, End]) -> None:
     left, right = ends
     left.delete_tun()
-    left.loop.run_until_complete(asyncio.sleep(0.05))
-    assert left.flow.tun_error is not None
+    wait_until(left.loop, lambda: left.flow.tun_error is not None)
     assert left.settled
     idle = left.plane.wake_ups
     left.loop.run_until_complete(asyncio.sleep(0.05))
     assert left.plane.wake_ups == idle
     right.host.sendto(b"to nobody", ("192.168.77.1", PORT))
-    left.loop.run_until_complete(asyncio.sleep(0.05))
-    assert left.flow.no_tun == 1
+    wait_until(left.loop, lambda: left.flow.no_tun == 1)
 
 
 def test_an_interface_that_is_down_refuses_packets_and_takes_them_again(ends: tuple[End, End]) -> None:
@@ -167,8 +177,8 @@ def test_an_interface_that_is_down_refuses_packets_and_takes_them_again(ends: tu
 
     left.namespace.run(set_down)
     right.host.sendto(b"down", ("192.168.77.1", PORT))
-    left.loop.run_until_complete(asyncio.sleep(0.05))
-    assert (left.flow.tun_refused, left.flow.tun_error) == (1, None)
+    wait_until(left.loop, lambda: left.flow.tun_refused == 1)
+    assert left.flow.tun_error is None
     left.namespace.run(set_up)
     right.host.sendto(b"up", ("192.168.77.1", PORT))
     arrived: list[bytes] = []

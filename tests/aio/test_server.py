@@ -1,0 +1,508 @@
+"""The server with everything but the kernel's part: real TCP, the real data plane, an edge in memory."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import socket
+import struct
+import threading
+from collections.abc import Callable
+from ipaddress import IPv4Address
+
+import pytest
+
+from pypptp.aio import server as module
+from pypptp.aio.server import NO_INTERFACE, NO_LOOK_UP, Server, ServerConfig
+from pypptp.auth.account import Account
+from pypptp.auth.address_pool import AddressPool
+from pypptp.auth.leases import PoolLeases
+from pypptp.control import StartControlConnectionRequest
+from pypptp.endpoint import EndpointConfig
+from pypptp.errors import NetworkError
+from pypptp.net.edge import Tun
+from pypptp.net.memory import MemoryEdge
+from pypptp.ppp.config import LinkConfig
+from tests.peers import ip_packet
+
+from .dialling import SERVER, Dialler, Site, secrets_authority, site, udp_for_gre, until
+
+LOCAL = IPv4Address("192.168.0.1")
+
+
+@pytest.fixture
+def gre(monkeypatch: pytest.MonkeyPatch) -> int:
+    return udp_for_gre(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def _keep_log(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+
+def complaints(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [record.getMessage() for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def reset(connection: socket.socket) -> None:
+    """Close it with a RST."""
+    connection.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    connection.close()
+
+
+class SlowEdge(MemoryEdge):
+    """Its ``open_tun`` waits until it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.asked = threading.Event()
+        self.may = threading.Event()
+
+    def open_tun(self, name: str | None = None, *, mtu: int = 1400) -> Tun:
+        self.asked.set()
+        assert self.may.wait(20)
+        return super().open_tun(name, mtu=mtu)
+
+
+class AskedAuthority:
+    """Answers when a test says so."""
+
+    def __init__(self) -> None:
+        self.questions: list[tuple[str, asyncio.Future[Account | None]]] = []
+
+    async def account(self, name: str, server_name: str) -> Account | None:
+        assert server_name == "pptpd"
+        answer: asyncio.Future[Account | None] = asyncio.get_running_loop().create_future()
+        self.questions.append((name, answer))
+        return await asyncio.shield(answer)
+
+
+# A session from its beginning to its end.
+
+
+@pytest.mark.parametrize("octet_by_octet", [False, True])
+def test_a_client_comes_and_goes(gre: int, octet_by_octet: bool, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with site(gre, dns=(IPv4Address("9.9.9.9"),)) as here:
+            client = await here.connected(octet_by_octet=octet_by_octet, ask_dns=True)
+            assert client.up is not None
+            assert client.up.dns == (IPv4Address("9.9.9.9"),)
+            tun = here.tun(client)
+            assert (tun.name, tun.local, str(tun.peer), tun.mtu) == ("ppp0", LOCAL, "192.168.0.234", 1400)
+            inward = ip_packet(b"in", number=1)
+            outward = ip_packet(b"out", source="192.168.0.1", destination="192.168.0.234", number=2)
+            # The TUN has its addresses a moment before the plane reads and writes it.
+            await until(lambda: "up: ppp0" in caplog.text)
+            client.send(inward)
+            tun.kernel.send(outward)
+            await until(lambda: client.packets)
+            assert client.packets == [outward]
+            assert tun.kernel.recv(2000) == inward
+            client.hang_up()
+            await until(lambda: here.idle and client.closed)
+
+    asyncio.run(scenario())
+    said = [record.getMessage() for record in caplog.records]
+    assert [line.split(": ", 2)[1].split(" from")[0] for line in said] == [
+        "control connection",
+        "user 'alice' authenticated with MS-CHAPv2",
+        "user 'alice' up",
+        "user 'alice' down",
+        "user 'alice' ended",
+        "control connection closed",
+    ]
+    assert "in 1 packets 22 octets, out 1 packets 23 octets" in said[4]
+    assert complaints(caplog) == []
+
+
+def test_the_tun_stays_when_the_link_is_negotiated_anew(gre: int, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with site(gre) as here:
+            client = await here.connected()
+            tun = here.tun(client)
+            client.session.link.renegotiate_encryption(client.loop.time())
+            client.session.handle_timer(client.loop.time() + 0.001)
+            client.session._follow_link(client.loop.time())
+            client.settle()
+            await until(lambda: client.ups == 2 and caplog.text.count(" up: ppp0") == 2)
+            assert here.edge.tuns == [tun]
+            packet = ip_packet(b"still there")
+            client.send(packet)
+            await until(lambda: next(iter(here.server.clients.values())).driver.endpoint.sessions)
+            await asyncio.sleep(0.05)
+            assert tun.kernel.recv(2000) == packet
+
+    asyncio.run(scenario())
+    assert complaints(caplog) == []
+
+
+def test_several_calls_at_once_each_have_their_own(gre: int) -> None:
+    async def scenario() -> None:
+        async with site(gre) as here:
+            first, second, third = [
+                await here.connected(user=user, password=password)
+                for user, password in (("alice", "wonderland"), ("bob", "builder"), ("alice", "wonderland"))
+            ]
+            assert [tun.name for tun in here.edge.tuns] == ["ppp0", "ppp1", "ppp2"]
+            assert [str(client.up.local) for client in (first, second, third) if client.up] == [
+                "192.168.0.234",
+                "192.168.0.250",
+                "192.168.0.235",
+            ]
+            second.hang_up()
+            await until(lambda: len(here.edge.tuns) == 2)
+            assert here.pool.in_use == 2
+            await here.connected(user="bob", password="builder")
+            assert sorted(tun.name for tun in here.edge.tuns) == ["ppp0", "ppp1", "ppp2"]
+
+    asyncio.run(scenario())
+
+
+# Every way out gives everything back.
+
+
+async def hang_up(client: Dialler, here: Site) -> None:
+    client.hang_up()
+
+
+async def break_off(client: Dialler, here: Site) -> None:
+    reset(client.transport.get_extra_info("socket").dup())
+    client.transport.abort()
+
+
+async def send_rubbish(client: Dialler, here: Site) -> None:
+    client.transport.write(b"GET / HTTP/1.0\r\n\r\n" * 10)
+
+
+async def end_the_call_alone(client: Dialler, here: Site) -> None:
+    client.endpoint.close_session(client.session.call_id, "no more", client.loop.time())
+    client.settle()
+
+
+async def stop_the_server(client: Dialler, here: Site) -> None:
+    await here.server.stop(grace=1.0)
+
+
+@pytest.mark.parametrize("end", [hang_up, break_off, send_rubbish, end_the_call_alone, stop_the_server])
+def test_every_end_gives_everything_back(
+    gre: int, end: Callable[[Dialler, Site], asyncio.Future[None]], caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with site(gre) as here:
+            client = await here.connected()
+            await end(client, here)
+            await until(lambda: here.idle)
+
+    asyncio.run(scenario())
+    assert complaints(caplog) == []
+    assert caplog.text.count("user 'alice' ended: ") == 1
+
+
+@pytest.mark.parametrize("refused", ["open_tun", "configure"])
+def test_an_edge_that_refuses_costs_one_session(gre: int, refused: str, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        edge = MemoryEdge(refusals={refused: "the kernel says no: buy another one"})
+        async with site(gre, edge=edge) as here:
+            client = await here.dial()
+            await until(lambda: client.end)
+            assert client.end is not None
+            assert NO_INTERFACE in client.end
+            await until(lambda: here.idle)
+            edge.refusals.clear()
+            await here.connected()
+
+    asyncio.run(scenario())
+    assert complaints(caplog) == ["127.0.0.1: the kernel says no: buy another one"]
+
+
+def test_a_client_that_goes_while_its_tun_is_made(gre: int, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        edge = SlowEdge()
+        async with site(gre, edge=edge) as here:
+            client = await here.dial()
+            await until(edge.asked.is_set)
+            client.transport.abort()
+            await until(lambda: not here.server.clients)
+            # The address is not free before the TUN that is on its way has gone again.
+            assert here.pool.in_use == 1
+            edge.may.set()
+            await until(lambda: here.idle)
+
+    asyncio.run(scenario())
+    assert complaints(caplog) == []
+
+
+def test_stopping_while_a_tun_is_made(gre: int) -> None:
+    async def scenario() -> None:
+        edge = SlowEdge()
+        async with site(gre, edge=edge, grace=0.1) as here:
+            await here.dial()
+            await until(edge.asked.is_set)
+            asyncio.get_running_loop().call_later(0.3, edge.may.set)
+
+    # site() sees to it that edge.undo leaves nothing.
+    asyncio.run(scenario())
+
+
+def test_no_address_left(gre: int, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with site(gre, remote="192.168.0.234") as here:
+            first = await here.connected()
+            second = await here.dial()
+            await until(lambda: second.end)
+            assert second.end is not None
+            assert "no address left in the pool" in second.end
+            first.hang_up()
+            await until(lambda: here.idle)
+            await here.connected()
+
+    asyncio.run(scenario())
+    assert complaints(caplog) == ["127.0.0.1: no address left for user 'alice'"]
+
+
+# Who may come in.
+
+
+@pytest.mark.parametrize(("user", "password"), [("alice", "looking-glass"), ("mallory", "wonderland")])
+def test_a_wrong_password_or_user(gre: int, user: str, password: str) -> None:
+    async def scenario() -> None:
+        async with site(gre) as here:
+            client = await here.dial(user=user, password=password)
+            await until(lambda: client.end)
+            assert client.end is not None
+            assert "E=691" in client.end
+            await until(lambda: here.idle)
+            await here.connected()
+
+    asyncio.run(scenario())
+
+
+def test_an_authority_that_fails_costs_one_session(gre: int, caplog: pytest.LogCaptureFixture) -> None:
+    class Failing:
+        def __init__(self) -> None:
+            self.healthy = False
+
+        async def account(self, name: str, server_name: str) -> Account | None:
+            if not self.healthy:
+                raise ConnectionError("RADIUS\nis away")
+            return await secrets_authority().account(name, server_name)
+
+    async def scenario() -> None:
+        authority = Failing()
+        async with site(gre, authority=authority) as here:
+            client = await here.dial()
+            await until(lambda: client.end)
+            assert client.end is not None
+            assert NO_LOOK_UP in client.end
+            await until(lambda: here.idle)
+            authority.healthy = True
+            await here.connected()
+
+    asyncio.run(scenario())
+    assert complaints(caplog) == ["127.0.0.1: cannot look up user 'alice': RADIUS is away"]
+
+
+def test_an_answer_that_comes_too_late(gre: int, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        authority = AskedAuthority()
+        async with site(gre, authority=authority) as here:
+            client = await here.dial()
+            await until(lambda: authority.questions)
+            (served,) = here.server.clients.values()
+            client.transport.abort()
+            await until(lambda: not here.server.clients)
+            authority.questions[0][1].set_result(Account("alice", "wonderland"))
+            await until(lambda: here.idle)
+            assert served.account is None
+
+    asyncio.run(scenario())
+    assert complaints(caplog) == []
+
+
+def test_an_authority_that_never_answers_does_not_keep_the_server(gre: int) -> None:
+    async def scenario() -> None:
+        authority = AskedAuthority()
+        async with site(gre, authority=authority, grace=0.1) as here:
+            await here.dial()
+            await until(lambda: authority.questions)
+            began = asyncio.get_running_loop().time()
+            await here.server.stop(grace=0.1)
+            assert asyncio.get_running_loop().time() - began < 3
+            assert here.server._tasks == set()
+
+    asyncio.run(scenario())
+
+
+def test_names_are_escaped_in_the_log(gre: int, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with site(gre) as here:
+            client = await here.dial(user="\x1b[2J\nroot logged in", password="x")
+            await until(lambda: client.end)
+            await until(lambda: here.idle)
+
+    asyncio.run(scenario())
+    for record in caplog.records:
+        assert record.getMessage().isprintable(), record.getMessage()
+    assert "\\x1b[2J\\x0aroot logged in" in caplog.text
+
+
+# Peers that do nothing good, and the others.
+
+
+def test_half_open_connections_do_not_disturb(gre: int, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with site(gre) as here:
+            idlers = [socket.create_connection((SERVER, here.port)) for _ in range(50)]
+            await until(lambda: len(here.server._drivers) == 50)
+            await here.connected()
+            for idler in idlers:
+                reset(idler)
+            await until(lambda: len(here.server._drivers) == 1)
+
+    asyncio.run(scenario())
+    assert complaints(caplog) == []
+
+
+def test_connections_reset_at_once(gre: int, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with site(gre) as here:
+            for _ in range(20):
+                reset(socket.create_connection((SERVER, here.port)))
+            await here.connected()
+            await until(lambda: len(here.server._drivers) == 1)
+
+    asyncio.run(scenario())
+    assert complaints(caplog) == []
+
+
+def test_rubbish_ends_one_connection(gre: int, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with site(gre) as here:
+            good = await here.connected()
+            reader, writer = await asyncio.open_connection(SERVER, here.port)
+            writer.write(bytes(range(256)) * 100)
+            # Whatever it answers first (a general error), it hangs up.
+            while await reader.read(4096):
+                pass
+            writer.close()
+            await until(lambda: len(here.server._drivers) == 1)
+            assert good.end is None
+
+    asyncio.run(scenario())
+    assert complaints(caplog) == []
+
+
+def test_a_peer_that_does_not_read(gre: int, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with site(gre, grace=0.2) as here:
+            start = StartControlConnectionRequest(
+                framing_capabilities=3, bearer_capabilities=3, maximum_channels=0, firmware_revision=1
+            ).build()
+            echo = struct.pack("!HHIHHI", 16, 1, 0x1A2B3C4D, 5, 0, 7)
+            with socket.socket() as mute:
+                mute.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 2048)
+                mute.connect((SERVER, here.port))
+                mute.setblocking(False)
+                mute.send(start)
+                await until(lambda: here.server._drivers)
+                (driver,) = here.server._drivers
+                sent, stuck = 0, 0
+                while stuck < 20 and sent < 50_000_000:
+                    try:
+                        sent += mute.send(echo * 1000)
+                        stuck = 0
+                    except BlockingIOError:
+                        stuck += 1
+                    await asyncio.sleep(0.005)
+                # It has stopped reading, and what it keeps is bounded.
+                assert stuck
+                assert not driver._reading
+                assert driver._transport is not None
+                assert driver._transport.get_write_buffer_size() + len(driver.endpoint.control._output) < 300_000
+                await here.connected()
+                # Nor does it keep the server from stopping.
+                began = asyncio.get_running_loop().time()
+                await here.server.stop(grace=0.2)
+                assert asyncio.get_running_loop().time() - began < 2
+                assert here.server._drivers == set()
+
+    asyncio.run(scenario())
+
+
+# What the system refuses.
+
+
+def refused_start(listen: str, port: int) -> str:
+    async def scenario() -> str:
+        config = ServerConfig(
+            endpoint=EndpointConfig(link=LinkConfig(name="pptpd")), local=LOCAL, listen=IPv4Address(listen), port=port
+        )
+        pool = AddressPool.default_for(LOCAL)
+        with pytest.raises(NetworkError) as caught:
+            await Server(config, authority=secrets_authority(), leases=PoolLeases(pool), edge=MemoryEdge()).start()
+        return str(caught.value)
+
+    return asyncio.run(scenario())
+
+
+def test_the_port_is_taken(gre: int) -> None:
+    with socket.create_server((SERVER, 0)) as other:
+        port = other.getsockname()[1]
+        said = refused_start(SERVER, port)
+    assert said == (f"port {port} on {SERVER} is in use: stop the other PPTP server (pptpd?) or choose another --port")
+
+
+@pytest.mark.parametrize(
+    ("number", "words"),
+    [(99, "is not an address of this machine"), (13, "run as root or give"), (105, "cannot listen on 127.0.0.2")],
+)
+def test_other_refusals_are_sentences(number: int, words: str) -> None:
+    said = module._listen_failed(SERVER, 1723, OSError(number, "no"))
+    assert words in said
+    assert "\n" not in said
+
+
+def test_large_packets_have_room(gre: int) -> None:
+    async def scenario() -> None:
+        async with site(gre, mtu=9000, mru=9004) as here:
+            client = await here.connected(mtu=9000, mru=9004)
+            tun = here.tun(client)
+            assert tun.mtu == 9000
+            packet = ip_packet(bytes(8980), source="192.168.0.1", destination="192.168.0.234")
+            await asyncio.sleep(0.05)
+            tun.kernel.send(packet)
+            await until(lambda: client.packets)
+            assert client.packets == [packet]
+
+    asyncio.run(scenario())
+
+
+def test_the_list_of_sessions(gre: int) -> None:
+    async def scenario() -> None:
+        async with site(gre) as here:
+            assert here.server.sessions == []
+            alice = await here.connected()
+            bob = await here.connected(user="bob", password="builder")
+            await until(lambda: len(here.server.sessions) == 2)
+            listed = [
+                (worker, entry.user, str(entry.address), entry.interface) for worker, entry in here.server.sessions
+            ]
+            assert listed == [(0, "alice", "192.168.0.234", "ppp0"), (0, "bob", "192.168.0.250", "ppp1")]
+            alice.hang_up()
+            await until(lambda: [entry.user for _, entry in here.server.sessions] == ["bob"])
+            assert bob.up is not None
+            assert here.server.sessions[0][1].address == bob.up.local
+
+    asyncio.run(scenario())
+
+
+def test_name_servers_reach_the_negotiation(gre: int) -> None:
+    dns, wins = (IPv4Address("9.9.9.9"),), (IPv4Address("10.0.0.3"), IPv4Address("10.0.0.4"))
+
+    async def scenario() -> None:
+        async with site(gre, dns=dns, nbns=wins) as here:
+            await here.connected()
+            (client,) = here.server.clients.values()
+            assert client.driver.endpoint.sessions[client.call_id].link._name_servers == (dns, wins)
+
+    asyncio.run(scenario())
