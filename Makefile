@@ -8,14 +8,15 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 GIVE_BACK = @[ "$$(id -u)" -ne 0 ] || chown -R --reference=. .venv
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 
-.PHONY: help .venv demo test lint format bench lock clean
+.PHONY: help .venv demo test lint format bench man lock clean
 
 help:
 	@echo 'make demo    show a tunnel between three namespaces (as root)'
 	@echo 'make test    run the tests'
 	@echo 'make lint    ruff, mypy --strict, import-linter, codespell'
 	@echo 'make format  put imports and layout in order'
-	@echo 'make bench   run the benchmarks'
+	@echo 'make bench   measure the parts and whole tunnels (as root); ARGS=--quick for a first look'
+	@echo 'make man     write docs/man anew from the commands'
 	@echo 'make lock    work out requirements/*.txt anew'
 	@echo 'make clean   remove what the targets above made'
 
@@ -30,21 +31,23 @@ help:
 	    echo 'pypptp needs Python 3.11 or newer with its venv module, and none of these is one: $(strip $(PYTHONS)).' >&2; \
 	    exit 1; \
 	fi; \
+	echo "making .venv with $$found" >&2; \
 	"$$found" -m venv --clear .venv
-	$(PIP) install --require-hashes -r requirements/build.txt
-	$(PIP) install --require-hashes --no-build-isolation -r requirements/run.txt
+	@$(PIP) install --require-hashes -r requirements/build.txt
+	@$(PIP) install --require-hashes --no-build-isolation -r requirements/run.txt
 	@touch $@
 	$(GIVE_BACK)
 
 # The project itself, editable; again when its metadata change.
 .venv/project.stamp: .venv/run.stamp pyproject.toml
-	$(PIP) install --no-build-isolation --no-deps --no-index -e .
+	@$(PIP) install --no-build-isolation --no-deps --no-index -e .
 	@touch $@
 	$(GIVE_BACK)
 
 # And what it takes to work on it.
 .venv/dev.stamp: .venv/run.stamp requirements/dev.txt
-	$(PIP) install --require-hashes --no-build-isolation -r requirements/dev.txt
+	@echo 'adding to .venv what the tests need' >&2
+	@$(PIP) install --require-hashes --no-build-isolation -r requirements/dev.txt
 	@touch $@
 	$(GIVE_BACK)
 
@@ -68,7 +71,10 @@ format: .venv
 	$(PY) -m ruff format
 
 bench: .venv
-	$(PY) -m pytest bench $(ARGS)
+	$(PY) -m bench $(ARGS)
+
+man: .venv
+	$(PY) docs/render_man.py
 
 # uv is the one tool here that resolves for several Python versions at once; it is needed for nothing else.
 UV_VERSION := 0.13.9
