@@ -21,6 +21,7 @@ from pypptp.aio.words import describe_network, describe_traffic
 from pypptp.auth.account import ANY_ADDRESS, Account
 from pypptp.auth.authority import Authority
 from pypptp.auth.leases import Leases
+from pypptp.auth.pace import Pace
 from pypptp.auth.secret_cache import SecretCache
 from pypptp.control import CallIdAllocator, ConnectionClosed, ConnectionStarted, printable
 from pypptp.endpoint import Endpoint, EndpointConfig, EndpointEvent, SessionEnded, SessionEvent, SessionStarted
@@ -127,6 +128,7 @@ class Server:
         self._authority = authority
         self._leases = leases
         self._secrets = SecretCache()
+        self._pace = Pace()
         self._edge = edge
         self._call_ids = CallIdAllocator(os.urandom) if call_ids is None else call_ids
         self._watcher = watcher
@@ -246,6 +248,8 @@ class Server:
     def connection_made(self, driver: Driver) -> None:
         """A client has connected."""
         self._drivers.add(driver)
+        if self._pace.exhausted(driver.peer, asyncio.get_running_loop().time()):
+            driver.endpoint.control.refuse_start()
         self._wake()
 
     def handle_event(self, driver: Driver, event: EndpointEvent) -> None:
@@ -282,6 +286,9 @@ class Server:
                 client.questions += 1
                 self._spawn(self._look_up(client, event.name, client.questions))
             case Refused():
+                now = asyncio.get_running_loop().time()
+                for key in _guessers(client):
+                    self._pace.failed(key, now)
                 log.warning(
                     "%s: user '%s' refused: wrong name or %s proof", client.driver.peer, event.name, event.method
                 )
@@ -309,6 +316,7 @@ class Server:
             words = " ".join(str(error).split()) or type(error).__name__
             self._give_up(client, f"cannot look up user '{client.name}': {words}", NO_LOOK_UP)
             return
+        await self._hold_back(client)
         if client.ended or client.questions != question:
             # The peer has started over meanwhile, maybe as somebody else: this answer is for a question nobody asks.
             return
@@ -319,6 +327,13 @@ class Server:
         now = asyncio.get_running_loop().time()
         client.driver.endpoint.provide_secret(client.call_id, secret, now)
         client.driver.settle(now)
+
+    async def _hold_back(self, client: Client) -> None:
+        """Let who has guessed wrong too often wait, before the proof is looked at: right and wrong take as long."""
+        now = asyncio.get_running_loop().time()
+        delay = max(self._pace.delay(key, now) for key in _guessers(client))
+        if delay:
+            await asyncio.sleep(delay)
 
     async def _assign(self, client: Client) -> None:
         if client.address is None:
@@ -464,6 +479,11 @@ def open_listener(config: ServerConfig) -> socket.socket:
         raise NetworkError(_listen_failed(host, port, error)) from error
     listener.setblocking(False)
     return listener
+
+
+def _guessers(client: Client) -> tuple[IPv4Address, str]:
+    """Who is slowed when a proof is wrong: the address it came from, and the user it was about."""
+    return client.driver.peer, client.name
 
 
 def _listen_failed(host: str, port: int, error: OSError) -> str:

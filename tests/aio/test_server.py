@@ -17,6 +17,7 @@ from pypptp.aio.server import NO_INTERFACE, NO_LOOK_UP, Server, ServerConfig
 from pypptp.auth.account import Account
 from pypptp.auth.address_pool import AddressPool
 from pypptp.auth.leases import PoolLeases
+from pypptp.auth.pace import Pace
 from pypptp.control import StartControlConnectionRequest
 from pypptp.endpoint import EndpointConfig
 from pypptp.errors import NetworkError
@@ -25,7 +26,7 @@ from pypptp.net.memory import MemoryEdge
 from pypptp.ppp.config import LinkConfig
 from tests.peers import ip_packet
 
-from .dialling import SERVER, Dialler, Site, secrets_authority, site, udp_for_gre, until
+from .dialling import CLIENT, SERVER, Dialler, Site, secrets_authority, site, udp_for_gre, until
 
 LOCAL = IPv4Address("192.168.0.1")
 
@@ -273,6 +274,28 @@ def test_a_wrong_password_or_user(gre: int, user: str, password: str) -> None:
             assert "E=691" in client.end
             await until(lambda: here.idle)
             await here.connected()
+
+    asyncio.run(scenario())
+
+
+def test_guessing_is_slowed_and_a_flood_of_it_refused(gre: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "Pace", lambda: Pace(burst=2, interval=0.2, longest=0.5))
+
+    async def scenario() -> None:
+        async with site(gre) as here:
+            loop = asyncio.get_running_loop()
+            began = loop.time()
+            for _ in range(5):
+                client = await here.dial(password="looking-glass")
+                await until(lambda client=client: client.end)  # type: ignore[misc]
+            assert loop.time() - began >= 2 * 0.2
+            # Who knows the password waits as well, and then is let in.
+            await here.connected()
+            for _ in range(20):
+                here.server._pace.failed(IPv4Address(CLIENT), loop.time())
+            refused = await here.dial()
+            await until(lambda: refused.endpoint.control.closed)
+            assert "refused the control connection" in (refused.endpoint.control.close_reason or "")
 
     asyncio.run(scenario())
 
