@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import logging
 import os
 import sys
 from typing import Any
 
 import click
 
+from pypptp.net.journal import Journal
 from pypptp.net.linux import LinuxEdge
 from pypptp.service.credentials import find_credentials
-from pypptp.service.run import run_client, set_up_logging
+from pypptp.service.findings import log_findings
+from pypptp.service.run import require_system, run_client, set_up_logging
 from pypptp.service.settings import ClientSettings
 from pypptp_cli.settings_options import read_settings, settings_options
 
@@ -25,17 +26,21 @@ def client(**flags: Any) -> None:
     be cracked offline by anyone who hears the log-in, and MPPE has no integrity: use PPTP for networks you cannot
     change, for labs and for tests.
     """
-    settings, warnings = read_settings(ClientSettings, flags)
+    settings, findings = read_settings(ClientSettings, flags)
     set_up_logging(settings.log_level)
-    for warning in warnings:
-        logging.getLogger("pypptp").warning("%s", warning)
+    log_findings(findings)
+    # Standard input is None where it was closed.
+    terminal = sys.stdin is not None and sys.stdin.isatty()
+    if terminal:
+        require_system()
     credentials = find_credentials(
         settings,
         environment=os.environ,
-        prompt=_ask if sys.stdin.isatty() else None,
+        prompt=_ask if terminal else None,
         password_on_command_line=flags.get("password") is not None,
     )
-    run_client(settings, credentials, edge=LinuxEdge())
+    require_system()
+    run_client(settings, credentials, edge=LinuxEdge(Journal("client")))
 
 
 def _ask(what: str, hidden: bool) -> str:

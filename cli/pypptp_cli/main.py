@@ -17,7 +17,12 @@ EXIT_USAGE = 2
 SUBCOMMANDS = {
     "server": "Serve PPTP clients, in place of pptpd and pppd.",
     "client": "Connect to a PPTP server, in place of pptp-linux and pppd.",
+    "undo": "Take back what a killed server or client left behind.",
+    "user": "Add, remove and list users, and change their passwords.",
+    "check": "Look through a server's files without starting it.",
+    "convert": "Write pptpd's files as a settings file of pypptp's.",
     "decode": "List and decrypt the PPTP sessions of a capture file.",
+    "spec": "Hold a PPTP server or client against the standards.",
     "demo": "Show a tunnel at work between three network namespaces.",
 }
 """One module each in this package, imported when it is called: a command pays for nothing it does not use."""
@@ -80,10 +85,19 @@ def main() -> None:
         # The reader of our output has gone, "pypptp decode ... | head"; Python would say so again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         sys.exit(EXIT_FAILURE)
+    except OSError as error:
+        # What no layer below could give a better sentence: no descriptors left, a full disk.
+        fail(str(error), EXIT_FAILURE)
     sys.exit(status if isinstance(status, int) else 0)
+
+
+def one_line(message: str) -> str:
+    """Return a message without line breaks, and with nothing in it that a terminal could take for a command."""
+    line = " ".join(message.split())
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in line)
 
 
 def fail(message: str, status: int) -> None:
     """Say what is wrong in one line and end."""
-    click.echo(f"pypptp: {' '.join(message.split())}", err=True)
+    click.echo(f"pypptp: {one_line(message)}", err=True)
     sys.exit(status)

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import logging
 from typing import Any
 
 import click
 
 from pypptp.auth.account import Account
+from pypptp.net.journal import Journal
 from pypptp.net.linux import LinuxEdge
-from pypptp.service.run import run_server, set_up_logging
+from pypptp.service.findings import log_findings
+from pypptp.service.run import require_system, run_server, set_up_logging
 from pypptp.service.settings import ServerSettings
 from pypptp_cli.settings_options import read_settings, settings_options
 
@@ -19,14 +20,17 @@ from pypptp_cli.settings_options import read_settings, settings_options
 def server(**flags: Any) -> None:
     """Serve PPTP clients, in place of pptpd and pppd.
 
-    With no --secrets a user is made up and shown once. MS-CHAPv2 can be cracked offline by anyone who hears a log-in,
-    and MPPE has no integrity: use PPTP for networks you cannot change, for labs and for tests.
+    With no --secrets a user is made up and shown once. With --config /etc/pptpd.conf the files of pptpd and pppd are
+    read as they are, /etc/ppp/chap-secrets among them; SIGHUP reads the users again.
+
+    MS-CHAPv2 can be cracked offline by anyone who hears a log-in, and MPPE has no integrity: use PPTP for networks you
+    cannot change, for labs and for tests.
     """
-    settings, warnings = read_settings(ServerSettings, flags)
+    settings, findings = read_settings(ServerSettings, flags)
     set_up_logging(settings.log_level)
-    for warning in warnings:
-        logging.getLogger("pypptp").warning("%s", warning)
-    run_server(settings, edge=LinuxEdge(), announce_account=_announce)
+    log_findings(findings)
+    require_system()
+    run_server(settings, edge=LinuxEdge(Journal("server")), announce_account=_announce)
 
 
 def _announce(account: Account) -> None:

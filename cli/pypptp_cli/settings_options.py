@@ -8,8 +8,10 @@ from typing import Any, TypeVar
 
 import click
 
+from pypptp.service.findings import Finding, Level
+from pypptp.service.legacy import read_pptpd_conf
 from pypptp.service.options import options_of
-from pypptp.service.settings import CommonSettings, make_settings
+from pypptp.service.settings import CommonSettings, ServerSettings, make_settings
 from pypptp.service.toml_file import load_toml
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -22,6 +24,7 @@ def settings_options(kind: type[CommonSettings]) -> Callable[[Function], Functio
     Values arrive as the words the user wrote; ``read_settings`` checks them, so that a flag and a line of a file are
     judged by the same code and in the same words.
     """
+    old = ", or pptpd's own /etc/pptpd.conf" if kind is ServerSettings else ""
 
     def decorate(function: Function) -> Function:
         for option in reversed(options_of(kind)):
@@ -35,17 +38,20 @@ def settings_options(kind: type[CommonSettings]) -> Callable[[Function], Functio
                 type=click.BOOL if option.kind.is_flag else click.STRING,
             )(function)
         return click.option(
-            "--config", metavar="FILE", help="TOML file with the same options; those given here win", default=None
+            "--config", metavar="FILE", help=f"TOML file with the same options{old}; those given here win", default=None
         )(function)
 
     return decorate
 
 
-def read_settings(kind: type[Settings], flags: dict[str, Any]) -> tuple[Settings, tuple[str, ...]]:
+def read_settings(kind: type[Settings], flags: dict[str, Any]) -> tuple[Settings, tuple[Finding, ...]]:
     """Put flags and the file of ``--config`` together.
 
+    For a server, a file whose name does not end in .toml is pptpd's; where it is used and there are no other secrets,
+    they are pppd's.
+
     Returns:
-        The settings, and warnings about the file.
+        The settings, and what there is to say about the file.
 
     Raises:
         ConfigurationError: names the option or key, and what is wrong with it.
@@ -53,5 +59,15 @@ def read_settings(kind: type[Settings], flags: dict[str, Any]) -> tuple[Settings
     config = flags.pop("config", None)
     if config is None:
         return make_settings(kind, flags), ()
+    if is_old_file(kind, config):
+        old = read_pptpd_conf(Path(config))
+        return make_settings(kind, flags, old.values), tuple(old.findings)
     file = load_toml(Path(config), kind)
-    return make_settings(kind, flags, file.values), file.warnings
+    return make_settings(kind, flags, file.values), tuple(
+        Finding("", 0, Level.WARNING, warning) for warning in file.warnings
+    )
+
+
+def is_old_file(kind: type[CommonSettings], config: str) -> bool:
+    """Say whether a file of ``--config`` is pptpd's and not TOML; its name tells."""
+    return kind is ServerSettings and not config.lower().endswith(".toml")

@@ -7,6 +7,7 @@ sentence fragment that fits behind the option's name: ``ValueError("70000 is not
 from __future__ import annotations
 
 import difflib
+import os
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -111,12 +112,35 @@ class Integer(Kind[int]):
             raise ValueError(f"{shown(value)} is not between {self.minimum} and {self.maximum}")
 
 
+class Processes(Integer):
+    """A number of processes; ``auto`` is one for each core this process may run on."""
+
+    metavar = "N|auto"
+
+    def from_text(self, text: str) -> int:
+        """Read decimal digits or ``auto``."""
+        return self._cores() if text == "auto" else super().from_text(text)
+
+    def from_toml(self, value: object) -> int:
+        """Take an integer, or ``auto``."""
+        return self._cores() if value == "auto" else super().from_toml(value)
+
+    def _cores(self) -> int:
+        try:
+            cores = len(os.sched_getaffinity(0))
+        except AttributeError:  # not Linux
+            cores = os.cpu_count() or 1
+        return max(self.minimum, min(cores, self.maximum))
+
+
 class Seconds(Kind[float]):
     """A time in seconds, fractions allowed; 0 turns what it is for off."""
 
     metavar = "SECONDS"
     minimum = 0.01
-    maximum = 86_400.0
+
+    def __init__(self, maximum: float = 86_400.0) -> None:
+        self.maximum = maximum
 
     def from_text(self, text: str) -> float:
         """Read a decimal number."""
@@ -134,7 +158,7 @@ class Seconds(Kind[float]):
         return float(value)
 
     def check(self, value: Any) -> None:
-        """Allow 0, and 10 ms to a day."""
+        """Allow 0, and 10 ms to the maximum."""
         if value != 0 and not self.minimum <= value <= self.maximum:
             raise ValueError(
                 f"{shown(value)} is neither 0 (off) nor between {self.minimum} and {self.maximum:.0f} seconds"

@@ -25,6 +25,7 @@ from pypptp.service.kinds import (
     ListOf,
     Network,
     NumberChoice,
+    Processes,
     Seconds,
     Text,
 )
@@ -41,6 +42,12 @@ EVERY_ADDRESS = IPv4Address("0.0.0.0")
 
 MPPE_METHODS = frozenset({"mschap-v2", "mschap"})
 """The only ways of logging in that yield MPPE keys (RFC 3079)."""
+
+LONGEST_TIME = 31 * 86_400.0
+"""Seconds that a limit of a session's time may have."""
+
+MOST_WORKERS = 32
+"""Processes of a server. They share the 65,535 call ids: 2,047 calls for each of so many."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -71,6 +78,11 @@ class CommonSettings:
         tuple[int, ...],
         Described("Key lengths that are accepted, in bits", ListOf(NumberChoice(128, 56, 40), least=1)),
     ] = (128,)
+    mppe_stateful: Annotated[
+        bool, Described("Change the MPPE key every 256 packets instead of with each; loss then costs more", Flag())
+    ] = False
+    pcomp: Annotated[bool, Described("Offer and grant one-octet protocol fields (LCP PFC)", Flag())] = True
+    accomp: Annotated[bool, Described("Offer and grant leaving out address and control (LCP ACFC)", Flag())] = True
     mtu: Annotated[int, Described("Largest packet sent through the tunnel, in octets", Integer(68, 65_535))] = 1400
     mru: Annotated[
         int | None,
@@ -164,6 +176,25 @@ class ServerSettings(CommonSettings):
         tuple[IPv4Address, ...],
         Described("Name server clients are told of; twice at most", ListOf(Address(), most=2, repeatable=True)),
     ] = ()
+    wins: Annotated[
+        tuple[IPv4Address, ...],
+        Described("WINS server clients are told of; twice at most", ListOf(Address(), most=2, repeatable=True)),
+    ] = ()
+    idle: Annotated[
+        float, Described("Time without a packet after which a session ends; 0 never ends it", Seconds(LONGEST_TIME))
+    ] = 0.0
+    maxconnect: Annotated[
+        float, Described("Time after which a session ends in any case; 0 never ends it", Seconds(LONGEST_TIME))
+    ] = 0.0
+    chap_interval: Annotated[
+        float,
+        Described("Time after which a client is asked to prove itself again, and again; 0 asks once", Seconds()),
+    ] = 0.0
+
+    workers: Annotated[
+        int,
+        Described("Processes that carry the sessions; auto is one for each core", Processes(1, MOST_WORKERS)),
+    ] = 1
 
     def _check_together(self) -> None:
         self.pool()
@@ -262,3 +293,13 @@ def make_settings(kind: type[Settings], flags: Flags, file: Mapping[str, Any] | 
             f"{missing.name}: not given; use {missing.flag} {missing.kind.metavar} or a config file"
         )
     return kind(**values)
+
+
+def as_flags(settings: CommonSettings) -> dict[str, str]:
+    """Write settings as the flags that ``make_settings`` makes them of again, by field name; no secret among them."""
+    flags: dict[str, str] = {}
+    for option in options_of(type(settings)):
+        value = getattr(settings, option.field)
+        if value is not None and not option.secret:
+            flags[option.field] = option.kind.to_text(value)
+    return flags

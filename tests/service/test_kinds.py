@@ -21,6 +21,7 @@ from pypptp.service.kinds import (
     ListOf,
     Network,
     NumberChoice,
+    Processes,
     Seconds,
     Text,
     shown,
@@ -201,3 +202,16 @@ def test_any_value_is_taken_whole_or_refused_in_one_line(name: str, value: objec
 def test_what_is_shown_is_short_and_printable(value: object) -> None:
     assert shown(value).isprintable()
     assert len(shown(value)) <= 66
+
+
+def test_processes(monkeypatch: pytest.MonkeyPatch) -> None:
+    kind = Processes(1, 8)
+    assert [kind.from_text("1"), kind.from_toml(8)] == [1, 8]
+    for cores, processes in ((1, 1), (2, 2), (64, 8)):
+        monkeypatch.setattr("os.sched_getaffinity", lambda process, cores=cores: set(range(cores)))
+        assert kind.from_text("auto") == kind.from_toml("auto") == processes
+    for bad in ("0", "9", "many", "AUTO", ""):
+        with pytest.raises(ValueError, match="is not"):
+            kind.from_text(bad)
+    with pytest.raises(ValueError, match="must be an integer"):
+        kind.from_toml("2")

@@ -14,6 +14,9 @@ COMMON = [
     "auth",
     "mppe",
     "mppe-strength",
+    "mppe-stateful",
+    "pcomp",
+    "accomp",
     "mtu",
     "mru",
     "echo-interval",
@@ -22,7 +25,10 @@ COMMON = [
     "ifname",
     "log-level",
 ]
-SERVER = ["local", "remote", "secrets", "name", "listen", "nat", "dns", *COMMON]
+SERVER = [
+    *("local", "remote", "secrets", "name", "listen", "nat", "dns", "wins", "idle", "maxconnect", "chap-interval"),
+    *("workers", *COMMON),
+]
 CLIENT = ["server", "user", "password", "password-file", "default-route", "bypass", "route", *COMMON]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from pypptp.errors import ConfigurationError
-from pypptp.service.settings import PRIVATE_NETWORKS, ClientSettings, ServerSettings, make_settings
+from pypptp.service.settings import PRIVATE_NETWORKS, ClientSettings, ServerSettings, as_flags, make_settings
 
 LOCAL = IPv4Address("192.168.0.1")
 
@@ -181,3 +181,37 @@ def test_settings_do_not_change_and_do_not_tell() -> None:
     assert "hunter2" not in repr(settings)
     with pytest.raises(FrozenInstanceError):
         settings.mtu = 1  # type: ignore[misc]
+
+
+@pytest.mark.parametrize(
+    "flags",
+    [
+        {"local": "192.168.0.1"},
+        {
+            "local": "192.168.0.1",
+            "remote": "192.168.0.5-9,10.0.0.0/30",
+            "secrets": "etc/chap secrets",
+            "auth": ("mschap-v2", "pap"),
+            "mppe": "prefer",
+            "mppe_strength": "40,128",
+            "dns": ("9.9.9.9", "1.1.1.1"),
+            "echo_interval": "0.5",
+            "listen": "127.0.0.1",
+            "ifname": "vpn%d",
+            "workers": "3",
+            "log_level": "debug",
+        },
+    ],
+)
+def test_settings_as_flags_make_the_same_settings(flags: dict[str, Any]) -> None:
+    settings = make_settings(ServerSettings, flags)
+    assert make_settings(ServerSettings, as_flags(settings)) == settings
+
+
+def test_a_clients_flags_without_its_password() -> None:
+    flags = {"server": "vpn.example", "password": "wonderland", "bypass": "private", "default_route": "true"}
+    settings = make_settings(ClientSettings, flags)
+    written = as_flags(settings)
+    assert "password" not in written
+    again = make_settings(ClientSettings, written)
+    assert (again.server, again.bypass, again.default_route) == ("vpn.example", PRIVATE_NETWORKS, True)

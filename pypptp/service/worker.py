@@ -1,0 +1,43 @@
+"""A worker process of ``pypptp server --workers N``: ``python -m pypptp.service.worker CHANNEL GRE``.
+
+A fresh interpreter and not a fork: the parent has threads and an event loop by the time a worker is started again, and
+what they hold must not be copied. It is given three descriptors, stderr among them, and everything else by its parent
+in messages.
+"""
+
+from __future__ import annotations
+
+import logging
+import socket
+import sys
+
+from pypptp.aio.workers import Worker, receive_begin
+from pypptp.errors import PptpError
+from pypptp.net.linux import LinuxEdge
+from pypptp.service.core_config import server_config
+from pypptp.service.run import run_loop, set_up_logging
+from pypptp.service.settings import ServerSettings, make_settings
+
+log = logging.getLogger("pypptp")
+
+
+def main(arguments: list[str]) -> int:
+    """Serve until the parent says that it is over. Returns the exit status."""
+    end, gre = (socket.socket(fileno=int(argument)) for argument in arguments)
+    for inherited in (end, gre):
+        inherited.set_inheritable(False)
+    with end, gre:
+        begin = receive_begin(end)
+        settings = make_settings(ServerSettings, dict(begin.settings))
+        set_up_logging(settings.log_level)
+        worker = Worker(server_config(settings), begin, end=end, gre=gre, edge=LinuxEdge())
+        run_loop(worker.run())
+    return 0
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main(sys.argv[1:]))
+    except PptpError as error:
+        log.error("%s", error)
+        sys.exit(1)
