@@ -8,7 +8,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 GIVE_BACK = @[ "$$(id -u)" -ne 0 ] || chown -R --reference=. .venv
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 
-.PHONY: help .venv demo test lint format bench man lock clean
+.PHONY: help .venv demo test lint format bench interop interop-nightly interop-matrix interop-record interop-bench man lock clean
 
 help:
 	@echo 'make demo    show a tunnel between three namespaces (as root)'
@@ -16,6 +16,8 @@ help:
 	@echo 'make lint    ruff, mypy --strict, import-linter, codespell'
 	@echo 'make format  put imports and layout in order'
 	@echo 'make bench   measure the parts and whole tunnels (as root); ARGS=--quick for a first look'
+	@echo 'make interop run every pair with the real pptpd, pppd and pptp-linux in a guest (as root, on Debian)'
+	@echo 'make interop-nightly, interop-matrix, interop-record, interop-bench: the long ones, docs/interop.md, recordings, speed'
 	@echo 'make man     write docs/man anew from the commands'
 	@echo 'make lock    work out requirements/*.txt anew'
 	@echo 'make clean   remove what the targets above made'
@@ -72,6 +74,22 @@ format: .venv
 
 bench: .venv
 	$(PY) -m bench $(ARGS)
+
+# The real pptpd, pppd and pptp-linux in a user-mode Linux guest; skips, saying what is missing, elsewhere.
+interop: .venv
+	$(PY) -m pytest tests/interop -m 'interop and not nightly' $(ARGS)
+
+interop-nightly: .venv
+	$(PY) -m pytest tests/interop -m nightly $(ARGS)
+
+interop-matrix: .venv
+	$(PY) -m tests.interop.matrix
+
+interop-record: .venv
+	$(PY) -m tests.interop.record
+
+interop-bench: .venv
+	$(PY) -m tests.interop.speed
 
 man: .venv
 	$(PY) docs/render_man.py

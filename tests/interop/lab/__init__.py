@@ -1,0 +1,1 @@
+"""The guest: how it is built, started, spoken to; the machines in it; what was seen on their wire."""
