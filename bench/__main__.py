@@ -1,8 +1,8 @@
 """Measure pypptp: ``make bench``, or ``python -m bench [OPTIONS]``.
 
 First the parts, by pytest-benchmark; then the whole: real servers and clients in namespaces, which needs root. A table
-is printed, and build/bench/ receives parts.json, results.json and performance.png. Absolute figures say something
-about this machine at this hour; the ratios are what to look at.
+is printed, and build/bench/ receives parts.json, results.json, results.txt and performance.png. Absolute figures say
+something about this machine at this hour; the ratios are what to look at.
 """
 
 from __future__ import annotations
@@ -24,7 +24,6 @@ from bench import idle, limits, plot, setup_rate, tunnel, workers
 from bench.loads import Tool, find_tool
 from bench.report import Results
 from bench.site import Site
-from bench.tunnel import Tunnels
 from pypptp.errors import PptpError
 from pypptp.net.namespaces import why_no_namespaces
 from pypptp.testing.scenario import Warden
@@ -45,7 +44,8 @@ class Effort:
         tries: round trips.
         sessions: of the run with many.
         set_up: sessions to set up over sockets.
-        idle_sessions: that do nothing but keep alive.
+        flood_seconds: to set some up beside a flood.
+        idle_sessions: that do nothing but answer.
         idle_seconds: to watch them.
     """
 
@@ -56,6 +56,7 @@ class Effort:
     tries: int = 150
     sessions: int = 8
     set_up: int = 200
+    flood_seconds: float = 12.0
     idle_sessions: int = 2000
     idle_seconds: float = idle.DEFAULT_ECHO_INTERVAL
 
@@ -68,6 +69,7 @@ QUICK = Effort(
     tries=50,
     sessions=4,
     set_up=60,
+    flood_seconds=3.0,
     idle_sessions=200,
     idle_seconds=5.0,
 )
@@ -90,18 +92,19 @@ class Whole:
 
     def tunnel(self) -> None:
         effort = self._effort
-        measured = tunnel.single(
+        tunnel.single(
             self._site,
             self._tool,
+            self._results.tunnels,
             rounds=effort.rounds,
             seconds=effort.seconds,
             tries=effort.tries,
             beside=self._beside,
         )
-        self._add(measured)
 
     def many(self) -> None:
-        self._add(tunnel.many(self._site, self._tool, sessions=self._effort.sessions, seconds=self._effort.seconds))
+        effort, books = self._effort, self._results.tunnels
+        tunnel.many(self._site, self._tool, books, sessions=effort.sessions, seconds=effort.seconds)
 
     def workers(self) -> None:
         effort = self._effort
@@ -111,17 +114,14 @@ class Whole:
 
     def setup(self) -> None:
         self._results.setup = asyncio.run(setup_rate.measure(self._site, self._effort.set_up, at_once=20))
+        self._results.setup |= asyncio.run(
+            setup_rate.beside_a_flood(self._site, self._effort.set_up // 2, self._effort.flood_seconds)
+        )
 
     def idle(self) -> None:
         self._results.idle = asyncio.run(
             idle.measure(self._site, self._effort.idle_sessions, self._effort.idle_seconds)
         )
-
-    def _add(self, measured: Tunnels) -> None:
-        books = self._results.tunnels
-        books.runs += measured.runs
-        books.round_trips += measured.round_trips
-        books.control += measured.control
 
 
 def attempt(name: str, measure: Callable[[], None], results: Results) -> None:
@@ -162,9 +162,11 @@ def main() -> int:
             measurements = Whole(site, find_tool(), effort, results, arguments.beside)
             for name in whole:
                 attempt(name, getattr(measurements, name), results)
-    print("\n".join(["", *results.lines()]))
-    written = arguments.output / "results.json"
-    written.write_text(json.dumps(results.as_json(), indent=1) + "\n", encoding="utf-8")
+    text = "\n".join(results.lines()) + "\n"
+    print(f"\n{text}", end="")
+    (arguments.output / "results.txt").write_text(text, encoding="utf-8")
+    written = json.dumps(results.as_json(), indent=1) + "\n"
+    (arguments.output / "results.json").write_text(written, encoding="utf-8")
     if results.tunnels.runs:
         print(plot.draw(results, arguments.output / "performance.png"))
     return 0 if well and (not results.troubles or reason is not None) else 1

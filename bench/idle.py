@@ -1,4 +1,4 @@
-"""What idle sessions cost a server: processor time for keep-alives, and memory.
+"""What idle sessions cost a server: processor time for echo requests, and memory.
 
     python -m bench.idle LOCAL REMOTE SECRETS ECHO_INTERVAL      (the server, started by ``measure``)
 
@@ -28,7 +28,7 @@ DESCRIPTORS = 4
 
 
 async def measure(site: Site, sessions: int, interval: float, at_once: int = 50) -> dict[str, float]:
-    """Set sessions up, and look at the server for as long as one round of all keep-alives takes."""
+    """Set sessions up, and look at the server for as long as one round of all echo requests takes."""
     _raise_limit(sessions)
     command = [sys.executable, "-P", "-m", "bench.idle", str(INNER_SERVER), NETWORK, "chap-secrets", str(interval)]
     with site.program("server", site.server, *command) as server:
@@ -48,7 +48,7 @@ async def measure(site: Site, sessions: int, interval: float, at_once: int = 50)
         crowd.close()
     return {
         "idle sessions": sessions,
-        "seconds between keep-alives": interval,
+        "seconds between echo requests": interval,
         "percent of a core": spent / interval * 100,
         "resident KiB for each, TUN aside": kib,
     }

@@ -91,7 +91,7 @@ class Iperf3:
         return [self._program, "-s", "-1", "-B", address, "-p", str(port), "--forceflush"]
 
     def send(self, kind: str, address: str, port: int, seconds: float, octets: int, rate: float | None) -> list[str]:
-        command = [self._program, "-c", address, "-p", str(port), "-t", str(max(1, round(seconds))), "-J"]
+        command = [self._program, "-c", address, "-p", str(port), "-t", str(max(1, int(seconds))), "-J"]
         if kind == "udp":
             payload = octets - UDP_AND_IP_HEADERS
             command += ["-u", "-l", str(payload), "-b", str(round((rate or 0) * payload * 8))]

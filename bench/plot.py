@@ -123,6 +123,9 @@ def _arrived_kpps(groups: Groups, carrier: str, traffic: str) -> float:
 
 def _delays(axis: Any, results: Results) -> None:
     delays = results.tunnels.round_trips
+    if not delays:
+        axis.set_axis_off()
+        return
     names = [one.what.replace("pypptp, clear", "clear").replace(", ", ",\n") for one in delays]
     heights = [[one.median_ms for one in delays], [one.p99_ms for one in delays]]
     _bars(axis, names, heights, ["median", "99th percentile"], _SIDES, "%.2g")

@@ -6,13 +6,16 @@ The clients are ends without a TUN in this one process, so that what is measured
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import socket
 import threading
 import time
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from bench.delays import CONTROL_PORT, control_replies, named
+from bench.loads import flood
 from bench.site import PASSWORD, USER, Site, processor_seconds, resident_kib
 from pypptp.aio.dataplane import DataPlane
 from pypptp.aio.driver import Driver
@@ -41,6 +44,7 @@ class Crowd:
     namespace: Namespace
     gre: socket.socket
     plane: DataPlane
+    server: str = "10.9.0.1"
     config: EndpointConfig = field(default_factory=lambda: EndpointConfig(link=LinkConfig(name=USER)))
     up: dict[Driver, asyncio.Event] = field(default_factory=dict)
     call_ids: CallIdAllocator = field(default_factory=lambda: CallIdAllocator(os.urandom))
@@ -50,7 +54,7 @@ class Crowd:
         loop = asyncio.get_running_loop()
         sock = self.namespace.run(lambda: socket.socket(socket.AF_INET, socket.SOCK_STREAM))
         sock.setblocking(False)
-        await loop.sock_connect(sock, ("10.9.0.1", CONTROL_PORT))
+        await loop.sock_connect(sock, (self.server, CONTROL_PORT))
         _, driver = await loop.create_connection(lambda: Driver(self.plane, self, self._make_endpoint), sock=sock)
         self.up[driver] = up = asyncio.Event()
         driver.connect()
@@ -95,14 +99,6 @@ def gather_crowd(namespace: Namespace) -> Crowd:
     return Crowd(namespace, gre, DataPlane(asyncio.get_running_loop(), gre))
 
 
-async def set_up(client: Namespace, sessions: int, at_once: int) -> tuple[float, Crowd, list[Driver]]:
-    """Set sessions up, so many at a time. Returns the seconds it took, and them."""
-    crowd = gather_crowd(client)
-    begun = time.monotonic()
-    drivers = await crowd.join_many(sessions, at_once)
-    return time.monotonic() - begun, crowd, drivers
-
-
 async def measure(site: Site, sessions: int, at_once: int) -> dict[str, float]:
     """Set sessions up, then end them all at once while somebody else asks the server for a word."""
     with site.pypptp(0, server_options=("--remote", "10.10.0.0/16")) as carriers:
@@ -137,3 +133,36 @@ async def measure(site: Site, sessions: int, at_once: int) -> dict[str, float]:
         results |= named(f"control reply while {ENDED} sessions end", list(replies))
         crowd.close()
     return results
+
+
+async def beside_a_flood(site: Site, count: int, seconds: float) -> dict[str, float]:
+    """Set sessions up one after the other, idle and while another is flooded; so many seconds each way at most."""
+    with site.pypptp(1, server_options=("--remote", "10.10.0.0/16")) as carriers:
+        crowd = gather_crowd(site.clients[1])
+        crowd.server = "10.9.1.1"
+        results = named("session set up, idle", await _join_times(crowd, count, seconds))
+        with flood(site, carriers.tunnels[0]):
+            before = _dropped(site.server)
+            times = await _join_times(crowd, count, seconds)
+            dropped = _dropped(site.server) - before
+        results |= named(f"session set up, another one flooded, of {len(times)}", times)
+        results["datagrams the server's GRE socket had no room for meanwhile"] = dropped
+        crowd.close()
+    return results
+
+
+async def _join_times(crowd: Crowd, count: int, seconds: float) -> list[float]:
+    """Seconds each took; those that were not up in time count as if they then had been."""
+    times: list[float] = []
+    while len(times) < count and sum(times) < seconds:
+        begun = time.monotonic()
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                await crowd.join()
+        times.append(time.monotonic() - begun)
+    return times
+
+
+def _dropped(namespace: Namespace) -> int:
+    lines = namespace.run(lambda: Path("/proc/thread-self/net/raw").read_text(encoding="ascii")).splitlines()
+    return sum(int(line.split()[-1]) for line in lines[1:])

@@ -20,11 +20,9 @@ from pathlib import Path
 
 from pypptp.aio.words import parse_network
 from pypptp.net.namespaces import Namespace, connect
-from pypptp.testing.scenario import Program, Warden
+from pypptp.testing.scenario import Program, Warden, ping
 
 PATIENCE = 30.0
-BARE_PAIR_SECONDS = 1.5
-"""Until a bare pair carries packets; it does not say when."""
 INNER_SERVER = IPv4Address("192.168.77.1")
 USER, PASSWORD = "bench", "a word for benchmarks"
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -45,6 +43,18 @@ class Tunnel:
     near: IPv4Address
     far: IPv4Address
     interface: str
+
+    def await_answer(self) -> None:
+        """Wait until the far end answers a ping.
+
+        Raises:
+            RuntimeError: it never does.
+        """
+        deadline = time.monotonic() + PATIENCE
+        while not ping(self.client, self.far, count=1, patience=0.2).received:
+            if time.monotonic() > deadline:
+                raise RuntimeError(f"no answer from {self.far} through {self.interface}")
+            time.sleep(0.05)
 
     def packets(self) -> int:
         """Packets that have passed so far, both ways."""
@@ -108,6 +118,8 @@ class Site:
             for host, client in zip(self.clients, programs, strict=False):
                 facts = client.await_line(parse_network, patience=PATIENCE)
                 tunnels.append(Tunnel(host, facts.local, facts.peer, facts.interface))
+            for tunnel in tunnels:
+                tunnel.await_answer()
             yield Carriers(name, tunnels, programs, [server])
 
     @contextmanager
@@ -122,8 +134,9 @@ class Site:
             ):
                 command = [sys.executable, str(script), side, own, other, str(inner), str(peer)]
                 programs.append(stack.enter_context(self.program(f"side {side}", host, *command)))
-            time.sleep(BARE_PAIR_SECONDS)
-            yield Carriers("beside", [Tunnel(self.clients[0], near, far, "ppp0")], programs[:1], programs[1:])
+            tunnel = Tunnel(self.clients[0], near, far, "ppp0")
+            tunnel.await_answer()
+            yield Carriers("beside", [tunnel], programs[:1], programs[1:])
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ prints how many went. RATE is in packets a second, 0 for as many as can be.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import socket
 import sys
@@ -18,8 +19,11 @@ import time
 CHUNK = 1 << 17
 BURST = 32
 UDP_AND_IP_HEADERS = 28
-SILENCE = 0.5
-"""Seconds without a datagram after which a UDP receiver takes the flood for over."""
+END = b"."
+"""What a UDP sender sends at last, again and again, until it is refused: the receiver has seen it and is gone."""
+END_INTERVAL, END_TRIES = 0.02, 250
+SILENCE = 10.0
+"""Seconds without a datagram after which a UDP receiver gives up."""
 
 
 def receive_tcp(address: str, port: int) -> None:
@@ -52,16 +56,16 @@ def receive_udp(address: str, port: int) -> None:
         buffer = bytearray(65_536)
         datagrams = octets = 0
         begun = ended = 0.0
-        sock.settimeout(30)
+        sock.settimeout(SILENCE)
         while True:
             try:
                 count = sock.recv_into(buffer)
             except TimeoutError:
                 break
+            if count == len(END):
+                break
             ended = time.monotonic()
-            if not datagrams:
-                begun = ended
-                sock.settimeout(SILENCE)
+            begun = begun or ended
             datagrams += 1
             octets += count
     print(json.dumps({"packets": datagrams, "octets": octets, "seconds": ended - begun}), flush=True)
@@ -76,9 +80,15 @@ def send_udp(address: str, port: int, seconds: float, octets: int, rate: float) 
         while (passed := time.monotonic() - begun) < seconds:
             if rate and datagrams > passed * rate:
                 time.sleep(datagrams / rate - passed)
-            for _ in range(BURST):
-                sock.send(datagram)
+            # A receiver that is not there says so now and then, by ICMP; a flood needs none.
+            with contextlib.suppress(ConnectionRefusedError):
+                for _ in range(BURST):
+                    sock.send(datagram)
             datagrams += BURST
+        with contextlib.suppress(ConnectionRefusedError):
+            for _ in range(END_TRIES):
+                sock.send(END)
+                time.sleep(END_INTERVAL)
     print(json.dumps({"packets": datagrams}), flush=True)
 
 

@@ -10,7 +10,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from bench.delays import Delay, control_replies, delay, idle_and_busy
+from bench.delays import Delay, control_replies, delay, idle_and_busy, round_trips
 from bench.loads import UDP_AND_IP_HEADERS, Run, Tool, flood, transfer
 from bench.site import Carriers, Site
 from bench.traffic import BURST
@@ -49,7 +49,9 @@ def udp(site: Site, tool: Tool, carriers: Carriers, seconds: float) -> list[Run]
     return runs
 
 
-def single(site: Site, tool: Tool, *, rounds: int, seconds: float, tries: int, beside: Path | None) -> Tunnels:
+def single(
+    site: Site, tool: Tool, measured: Tunnels, *, rounds: int, seconds: float, tries: int, beside: Path | None
+) -> None:
     """One session at a time, in interleaved rounds; UDP and round trips in the first."""
     carry: list[Carry] = [
         site.links,
@@ -59,7 +61,6 @@ def single(site: Site, tool: Tool, *, rounds: int, seconds: float, tries: int, b
     if beside is not None:
         # Next to what it is compared with.
         carry.insert(2, lambda: site.bare_pair(beside.resolve()))
-    measured = Tunnels()
     for number in range(rounds):
         for make in carry:
             with make() as carriers:
@@ -67,17 +68,18 @@ def single(site: Site, tool: Tool, *, rounds: int, seconds: float, tries: int, b
                 if number == 0:
                     measured.runs += udp(site, tool, carriers, seconds)
                     measured.round_trips += idle_and_busy(site, tool, carriers, tries)
-    return measured
 
 
-def many(site: Site, tool: Tool, *, sessions: int, seconds: float) -> Tunnels:
+def many(site: Site, tool: Tool, measured: Tunnels, *, sessions: int, seconds: float) -> None:
     """Several sessions on one server process, all busy; and a newcomer's handshake beside a flood."""
-    measured = Tunnels()
     with site.pypptp(sessions) as carriers:
         first, last = carriers.tunnels[0], carriers.tunnels[-1]
         measured.control.append(delay("control reply, idle", control_replies(last.client, site, MANY_TRIES)))
         with flood(site, first):
             replies = control_replies(last.client, site, MANY_TRIES)
+            # What the machine makes everybody wait, pypptp or not.
+            with site.links(sessions) as links:
+                bare = round_trips(links.tunnels[-1], MANY_TRIES, 0.005)
         measured.control.append(delay("control reply, another session flooded", replies))
+        measured.control.append(delay("ping past the tunnels, a session flooded", bare))
         measured.runs += both_ways(site, tool, carriers, seconds) + udp(site, tool, carriers, seconds)
-    return measured
