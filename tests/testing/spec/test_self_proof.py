@@ -1,0 +1,59 @@
+"""The suite proves itself: our own server and client pass, and each broken one fails the check it is broken for.
+
+All in one process and in no time: the clock is a simulated one.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from pypptp.roles import Role
+from pypptp.testing.spec import CATALOGUE, REGISTRY, Level, Result, Run, Verdict, select
+
+from .mutations import MUTATIONS
+from .peers import MemoryNetwork, Peers, target_of
+from .virtual_time import run
+
+NEEDS_A_PROCESS = {"life/1", "life/2"}
+"""They look at a server's process from outside; tests/netns has one."""
+DETECTED_ON_THE_WAY = {"mppe/9/1"}
+"""A wrong key derivation shows as a session in which nothing can be decrypted."""
+BINDING = [check_id for check_id, entry in CATALOGUE.items() if entry.level in (Level.MUST, Level.POLICY)]
+
+
+def role_for(check_id: str) -> Role:
+    return Role.SERVER if Role.SERVER in REGISTRY[check_id].targets else Role.CLIENT
+
+
+def run_one(check_id: str, peers: Peers) -> Result:
+    outcome = run(Run(target_of(peers), lambda: MemoryNetwork(peers)).run([check_id], sanity=False))
+    return outcome.results[0]
+
+
+def test_every_binding_check_has_its_mutation() -> None:
+    assert set(MUTATIONS) == set(BINDING) - NEEDS_A_PROCESS
+
+
+@pytest.mark.parametrize("check_id", [one for one in select(Role.SERVER) if Role.SERVER in REGISTRY[one].targets])
+def test_our_server(check_id: str) -> None:
+    result = run_one(check_id, Peers(Role.SERVER))
+    if check_id in NEEDS_A_PROCESS:
+        assert result.verdict is Verdict.SKIP
+    else:
+        assert result.verdict in (Verdict.PASS, Verdict.INFO), result.actual
+
+
+@pytest.mark.parametrize("check_id", select(Role.CLIENT))
+def test_our_client(check_id: str) -> None:
+    result = run_one(check_id, Peers(Role.CLIENT))
+    assert result.verdict in (Verdict.PASS, Verdict.INFO), result.actual
+
+
+@pytest.mark.parametrize("check_id", MUTATIONS)
+def test_broken(check_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    peers = Peers(role_for(check_id))
+    MUTATIONS[check_id](peers, monkeypatch)
+    result = run_one(check_id, peers)
+    assert result.verdict is Verdict.FAIL, f"{result.verdict}: {result.actual}"
+    if check_id not in DETECTED_ON_THE_WAY:
+        assert not result.actual.startswith("did not come that far"), result.actual
