@@ -22,12 +22,13 @@ import select
 import socket
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Address
 from struct import Struct
 from typing import Any, Final, TypeAlias
 
 from pypptp.aio.batch_io import BATCH, BatchIo, Route, default
+from pypptp.aio.crowd import Crowd, carries_control
 from pypptp.aio.fair_loop import FairLoop
 from pypptp.errors import LocalProtocolError
 from pypptp.gre.header import FIXED_LENGTH, PROTOCOL_TYPE
@@ -78,6 +79,7 @@ class Flow:
         tun_refused: packets from the peer the TUN did not take for another reason, its interface being down above all.
         no_tun: packets from the peer dropped because there was no TUN, or not yet and too many of them.
         send_dropped: datagrams the kernel did not take; the plane's ``errors`` say why.
+        surplus: data packets from the peer let go undecrypted, because they crowded everybody else out.
     """
 
     __slots__ = (
@@ -91,6 +93,7 @@ class Flow:
         "peer",
         "send_dropped",
         "session",
+        "surplus",
         "tun_error",
         "tun_full",
         "tun_refused",
@@ -106,6 +109,7 @@ class Flow:
         self.tun_refused = 0
         self.no_tun = 0
         self.send_dropped = 0
+        self.surplus = 0
         # The peer may have finished before us, and its first packets come while our TUN is still being made.
         self._early: list[bytes] | None = []
         self._plane = plane
@@ -239,6 +243,7 @@ class DataPlane:
         self.batches_in = self.datagrams_in = 0
         self.batches_out = self.datagrams_out = 0
         self.unknown_call = self.wrong_address = self.not_gre = self.too_long = 0
+        self._crowd = Crowd(gre)
         self._epoll = select.epoll()
         self._epoll.register(self._gre_fd, select.EPOLLIN)
         if isinstance(loop, FairLoop):
@@ -441,7 +446,10 @@ class DataPlane:
         packets, ends = self._packets, self._ends
         last = None
         now = self._clock()
-        for start, length in zip(range(0, count * slot, slot), io.lengths, strict=False):
+        slots: Iterable[tuple[int, int]] = zip(range(0, count * slot, slot), io.lengths, strict=False)
+        if self._crowd.look(full=count == BATCH):
+            slots = self._thin_out(slots)
+        for start, length in slots:
             version, source, call_id = unpack_outer(buffer, start)
             flow = flows.get(call_id)
             end = start + length
@@ -466,6 +474,21 @@ class DataPlane:
                 takers.clear()
                 flow._drain(now)
         self._write(takers)
+
+    def _thin_out(self, slots: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+        """Leave each flow its share of the batch, and all that negotiates or keeps alive."""
+        buffer, share = self._received, self._crowd.share
+        taken: dict[int, int] = {}
+        kept = []
+        for start, length in slots:
+            version, _, call_id = _outer(buffer, start)
+            number = taken[call_id] = taken.get(call_id, 0) + 1
+            gre_start = start + (version & 0x0F) * 4
+            if number <= share or carries_control(buffer, gre_start, start + length):
+                kept.append((start, length))
+            elif (flow := self._flows.get(call_id)) is not None:
+                flow.surplus += 1
+        return kept
 
     def _write(self, takers: list[Flow]) -> None:
         write, view = os.write, self._received_view

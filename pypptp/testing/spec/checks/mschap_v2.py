@@ -158,12 +158,13 @@ async def unknown_user(case: Case) -> str:
         raise Informed("the target lets every failure wait")
     require(words[True] == words[False], f"wrong password: {words[True]}, unknown user: {words[False]}")
     pairs = list(zip(times[True], times[False], strict=False))
-    longer = sum(known > unknown for known, unknown in pairs)
+    longer = sum(first > second for first, second in pairs)
     deviation = abs(longer - len(pairs) / 2) / (len(pairs) ** 0.5 / 2)
     medians = statistics.median(times[True]), statistics.median(times[False])
     difference = abs(medians[0] - medians[1]) / (max(medians) or 1.0)
+    known, unknown = (1000 * median for median in medians)
     report = (
-        f"{len(pairs)} pairs, same code and text; medians {1000 * medians[0]:.2f} and {1000 * medians[1]:.2f} ms, {difference:.1%} apart, "
+        f"{len(pairs)} pairs, same code and text; medians {known:.2f} and {unknown:.2f} ms, {difference:.1%} apart, "
         f"{deviation:.1f} standard deviations"
     )
     apart = abs(medians[0] - medians[1])
