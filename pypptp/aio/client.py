@@ -11,13 +11,13 @@ import socket
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, TypeVar
 
 from pypptp.aio.dataplane import LARGEST_MTU, DataPlane
 from pypptp.aio.driver import CLOSE_GRACE, Driver
-from pypptp.aio.words import describe_network
+from pypptp.aio.words import describe_network, describe_refusals
 from pypptp.control import CallIdAllocator, CallRefused, ConnectionClosed, ConnectionStarted, printable
 from pypptp.endpoint import Endpoint, EndpointConfig, EndpointEvent, SessionEnded, SessionEvent
 from pypptp.errors import NetworkError, PptpError
@@ -188,8 +188,14 @@ class Client:
                 )
             case SessionEvent(event=NetworkDown(reason=reason)):
                 log.info("down: %s", reason)
-            case SessionEnded(reason=reason):
+            case SessionEnded(reason=reason, session=session):
                 self._failure = self._failure or reason
+                flow = driver.flows.get(event.call_id)
+                refused = describe_refusals(
+                    asdict(session.counters), session.tunnel.counters(), {} if flow is None else flow.counters()
+                )
+                if refused:
+                    log.info("refused: %s", refused)
             case ConnectionClosed(reason=reason):
                 self._failure = self._failure or reason
 

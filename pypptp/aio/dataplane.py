@@ -157,6 +157,16 @@ class Flow:
             except OSError as error:
                 self._not_written(packet, error)
 
+    def counters(self) -> dict[str, int]:
+        """Everything counted between the session and its TUN, by name."""
+        return {
+            "tun_full": self.tun_full,
+            "tun_refused": self.tun_refused,
+            "no_tun": self.no_tun,
+            "send_dropped": self.send_dropped,
+            "surplus": self.surplus,
+        }
+
     def _drain(self, now: float) -> None:
         session = self.session
         while session.pending:

@@ -9,7 +9,7 @@ import os
 import socket
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from ipaddress import IPv4Address
 from typing import Any, TypeVar
 
@@ -17,7 +17,7 @@ from pypptp.aio.dataplane import LARGEST_MTU, DataPlane
 from pypptp.aio.driver import CLOSE_GRACE, Driver
 from pypptp.aio.register import SessionEntry, Watcher
 from pypptp.aio.time_limits import NO_LIMITS, TimeKeeper, TimeLimits
-from pypptp.aio.words import describe_network, describe_traffic
+from pypptp.aio.words import describe_network, describe_refusals, describe_traffic
 from pypptp.auth.account import ANY_ADDRESS, Account
 from pypptp.auth.authority import Authority
 from pypptp.auth.leases import Leases
@@ -214,6 +214,9 @@ class Server:
 
     def _close_gre(self) -> None:
         if self._plane is not None:
+            refused = describe_refusals(self._plane.counters())
+            if refused:
+                log.info("GRE refused for no session of ours: %s", refused)
             self._plane.close()
             self._plane = None
         if self._gre is not None:
@@ -435,10 +438,15 @@ class Server:
         if client.keeper is not None:
             client.keeper.stop()
         seconds = asyncio.get_running_loop().time() - client.since
-        traffic = describe_traffic(event.session.counters, seconds)
+        session = event.session
+        traffic = describe_traffic(session.counters, seconds)
+        flow = client.driver.flows.get(event.call_id)
+        refused = describe_refusals(
+            asdict(session.counters), session.tunnel.counters(), {} if flow is None else flow.counters()
+        )
+        traffic += f"; refused: {refused}" if refused else ""
         who = f"user '{client.name}'" if client.name else "a call"
         log.info("%s: %s ended: %s; %s", client.driver.peer, who, event.reason, traffic)
-        flow = client.driver.flows.get(event.call_id)
         if flow is not None:
             flow.close_tun()
         if self._entries.pop(client.call_id, None) is not None and self._watcher is not None:

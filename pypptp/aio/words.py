@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 
@@ -76,6 +77,22 @@ def parse_network(line: str) -> NetworkFacts | None:
         stateless=match["state"] == "stateless",
         mtu=int(match["mtu"]),
     )
+
+
+_PASSED = frozenset(
+    {
+        *("packets_in", "octets_in", "packets_out", "octets_out"),
+        *("sent", "received", "acks_sent", "acks_piggybacked", "acks_received", "queued", "empty"),
+        *("wake_ups", "batches_in", "datagrams_in", "batches_out", "datagrams_out"),
+    }
+)
+"""Counters of what went well; the others count what was refused, lost or given up."""
+
+
+def describe_refusals(*books: Mapping[str, int]) -> str:
+    """Return what the books count that did not pass, ``late 3, tun full 1``, or the empty string where all did."""
+    refused = {name: count for book in books for name, count in book.items() if count and name not in _PASSED}
+    return ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in refused.items())
 
 
 def describe_traffic(counters: SessionCounters, seconds: float) -> str:

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pypptp.aio.words import NetworkFacts, describe_network, parse_network
+from pypptp.aio.words import NetworkFacts, describe_network, describe_refusals, parse_network
 from pypptp.mppe.keys import Strength
 from pypptp.ppp.auth import AuthMethod
 from pypptp.ppp.events import Encryption, NetworkUp
@@ -63,3 +63,9 @@ def test_other_lines_are_not(line: str) -> None:
 @given(st.text())
 def test_no_line_raises(line: str) -> None:
     parse_network(f"up: {line}")
+
+
+def test_refusals_are_named_and_what_passed_is_not() -> None:
+    books = ({"packets_in": 7, "wrong_source": 2, "not_up": 0}, {"sent": 9, "late": 3, "queued": 1}, {"tun_full": 1})
+    assert describe_refusals(*books) == "wrong source 2, late 3, tun full 1"
+    assert describe_refusals({"packets_in": 7}, {"received": 3}) == ""
