@@ -125,6 +125,7 @@ async def working(gre_port: int) -> AsyncIterator[Parent]:
         if not running.done() and not parent.channel.closed:
             parent.channel.send(End("over"))
         await asyncio.wait_for(running, 10)
+        await until(lambda: parent.lost or parent.channel.closed)
         assert parent.edge.changes() == []
     finally:
         running.cancel()
