@@ -39,6 +39,24 @@ def test_an_ordinary_user_is_told_to_be_root(monkeypatch: pytest.MonkeyPatch, tm
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.parametrize(("packages", "kind"), [({"user-mode-linux"}, "uml"), (set(), "qemu")])
+def test_an_emulated_machine_takes_the_place_of_user_mode_linux(
+    packages: set[str], kind: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.delenv("PYPPTP_LAB", raising=False)
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    monkeypatch.setattr(build, "run", lambda argv: argv[-1] if argv[-1] in packages else "")
+    assert build.choose_kind(tmp_path, "bookworm") == kind
+
+
+def test_the_environment_names_the_kind_of_guest(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("PYPPTP_LAB", "qemu")
+    assert build.choose_kind(tmp_path, "bookworm") == "qemu"
+    monkeypatch.setenv("PYPPTP_LAB", "kvm")
+    with pytest.raises(build.LabUnavailableError, match="uml or qemu, not 'kvm'"):
+        build.choose_kind(tmp_path, "bookworm")
+
+
 def test_a_missing_program_is_named() -> None:
     with pytest.raises(build.LabUnavailableError, match="no-such-program"):
         build.run(["no-such-program"])

@@ -1,4 +1,7 @@
-"""The lab's two ingredients, built once and kept: a user-mode Linux kernel, and a Debian root with the real peers.
+"""The lab's two ingredients, built once and kept: a kernel, and a Debian root with the real peers.
+
+The kernel is user-mode Linux; where that package is not to be had, or where the environment says `PYPPTP_LAB=qemu`,
+it is Debian's own in an emulated machine (qemu.py).
 
 Both come from the host's own package archive, named by `apt-get indextargets`, so no host name stands here. The root
 has the host's own suite: the project's virtual environment (and the interpreter it points to) then runs in the guest as
@@ -19,6 +22,9 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
+
+from . import qemu
 
 RECIPE_VERSION = 1
 """Raised when the steps below change in a way that the key would not see."""
@@ -71,10 +77,15 @@ mount -t tmpfs tmpfs /dev/shm
 mount -t tmpfs tmpfs /run
 mount -t tmpfs tmpfs /tmp
 mkdir -p /run/netns /run/lock /lab
-mount -t hostfs -o "$lab" hostfs /lab
+{lab_mount}
 . /lab/start
 """
-"""`lab` comes from the kernel's command line: the session's folder on the host, with the script `start` in it."""
+"""/lab is the session's folder on the host, with the script `start` in it."""
+
+LAB_MOUNT = 'mount -t hostfs -o "$lab" hostfs /lab'
+"""`lab` comes from the kernel's command line."""
+
+Kind = Literal["uml", "qemu"]
 
 
 class LabUnavailableError(Exception):
@@ -83,10 +94,11 @@ class LabUnavailableError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Ingredients:
-    """A built lab: `kernel` is the user-mode Linux program, `rootfs` the guest's root, `release` the kernel's
-    version.
+    """A built lab: `kind` says what sort of guest, `kernel` is the user-mode Linux program or the emulated machine's
+    kernel image, `rootfs` the guest's root, `release` the kernel's version.
     """
 
+    kind: Kind
     kernel: Path
     rootfs: Path
     release: str
@@ -104,15 +116,42 @@ def obtain(cache: Path | None = None) -> Ingredients:
     Raises LabUnavailableError where this machine cannot have them.
     """
     suite = _suite()
-    folder = (cache or default_cache()) / _key(suite)
+    parent = cache or default_cache()
+    kind = choose_kind(parent, suite)
+    folder = parent / _key(suite, kind)
     if not (folder / "complete").exists():
         _check_root()
         folder.parent.mkdir(parents=True, exist_ok=True)
         with _locked(folder.parent / "lock"):
             if not (folder / "complete").exists():
-                _build(folder, suite)
+                _build(folder, suite, kind)
     release = (folder / "complete").read_text().strip()
-    return Ingredients(folder / "uml" / "usr" / "bin" / "linux.uml", folder / "rootfs", release)
+    kernel = folder / ("uml/usr/bin/linux.uml" if kind == "uml" else "qemu/kernel")
+    return Ingredients(kind, kernel, folder / "rootfs", release)
+
+
+def choose_kind(cache: Path, suite: str) -> Kind:
+    """What `PYPPTP_LAB` names; else user-mode Linux, unless there is no such package here."""
+    named = os.environ.get("PYPPTP_LAB", "")
+    match named:
+        case "uml" | "qemu":
+            return named
+        case "":
+            pass
+        case _:
+            raise LabUnavailableError(f"PYPPTP_LAB must be uml or qemu, not {named!r}")
+    if (cache / _key(suite, "uml") / "complete").exists() or _has_package(KERNEL_PACKAGE):
+        return "uml"
+    if (cache / _key(suite, "qemu") / "complete").exists():
+        return "qemu"
+    # A machine that has never run apt-get update has no package at all.
+    _check_root()
+    run(["apt-get", "update"])
+    return "uml" if _has_package(KERNEL_PACKAGE) else "qemu"
+
+
+def _has_package(name: str) -> bool:
+    return bool(run(["apt-cache", "madison", name]).strip())
 
 
 def check_host() -> None:
@@ -143,8 +182,13 @@ def _suite() -> str:
     return release["VERSION_CODENAME"]
 
 
-def _key(suite: str) -> str:
-    parts = "\n".join([str(RECIPE_VERSION), suite, KERNEL_PACKAGE, INIT, *PACKAGES])
+def _init(kind: Kind) -> str:
+    return INIT.format(lab_mount=LAB_MOUNT if kind == "uml" else qemu.LAB_MOUNT)
+
+
+def _key(suite: str, kind: Kind) -> str:
+    recipe = KERNEL_PACKAGE if kind == "uml" else qemu.RECIPE
+    parts = "\n".join([str(RECIPE_VERSION), suite, recipe, _init(kind), *PACKAGES])
     return f"{suite}-{hashlib.sha256(parts.encode()).hexdigest()[:16]}"
 
 
@@ -187,16 +231,22 @@ def run(
     return done.stdout
 
 
-def _build(folder: Path, suite: str) -> None:
+def _build(folder: Path, suite: str, kind: Kind) -> None:
     run(["apt-get", "update"])
-    missing = sorted({package for tool, package in HOST_TOOLS.items() if shutil.which(tool) is None})
+    needed = HOST_TOOLS | (qemu.HOST_TOOLS if kind == "qemu" else {})
+    missing = sorted({package for tool, package in needed.items() if shutil.which(tool) is None})
     if missing:
         run(["apt-get", "install", "-y", "--no-install-recommends", *missing])
     staging = Path(tempfile.mkdtemp(prefix="building-", dir=folder.parent))
     try:
         staging.chmod(0o755)
-        release = _unpack_kernel(staging)
-        _make_root(staging, suite, release)
+        if kind == "uml":
+            release = _unpack_kernel(staging)
+            _make_root(staging, suite, release, staging / "uml/usr/lib/uml/modules" / release, _init(kind))
+        else:
+            release = qemu.unpack_kernel(staging, run)
+            _make_root(staging, suite, release, qemu.modules(staging, release), _init(kind))
+            qemu.make_initramfs(staging, release, run)
         (staging / "complete").write_text(release + "\n")
         if folder.exists():
             shutil.rmtree(folder)
@@ -227,16 +277,16 @@ def _mirror(suite: str) -> str:
     raise LabUnavailableError(f"apt knows no Debian archive of {suite} here, which the interop lab's root is made from")
 
 
-def _make_root(staging: Path, suite: str, release: str) -> None:
+def _make_root(staging: Path, suite: str, release: str, modules: Path, init_text: str) -> None:
     root = staging / "rootfs"
     include = ",".join(PACKAGES)
     argv = ["debootstrap", "--variant=minbase", f"--include={include}", suite, str(root), _mirror(suite)]
     run(argv, limit=BUILD_LIMIT_SECONDS, log=staging / "debootstrap.log")
     # cp of a folder onto a name that does not exist would rename it: lib/modules is made first.
     (root / "usr/lib/modules").mkdir(parents=True, exist_ok=True)
-    shutil.copytree(staging / "uml/usr/lib/uml/modules" / release, root / "usr/lib/modules" / release, symlinks=True)
+    shutil.copytree(modules, root / "usr/lib/modules" / release, symlinks=True)
     run(["chroot", str(root), "depmod", release])
     init = root / "sbin/lab-init"
-    init.write_text(INIT)
+    init.write_text(init_text)
     init.chmod(0o755)
     shutil.rmtree(root / "var/cache/apt/archives", ignore_errors=True)

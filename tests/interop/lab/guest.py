@@ -1,4 +1,4 @@
-"""The guest: a user-mode Linux started by hand, spoken to through the agent inside it.
+"""The guest: a user-mode Linux (or an emulated machine, qemu.py), spoken to through the agent inside it.
 
 The guest's only wire to the host is a tap device in a network namespace without a name that lives and dies with the
 guest's own process, so a test run that is killed leaves neither interface nor namespace behind. The kernel also dies
@@ -23,12 +23,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from . import qemu
 from .build import Ingredients
 
 AGENT_ADDRESS = "10.91.0.2"
 HOST_ADDRESS = "10.91.0.1"
 AGENT_PORT = 7000
 MEMORY = "1G"
+INTERFACE = "vec0"
 BOOT_LIMIT_SECONDS = 60
 STOP_LIMIT_SECONDS = 10
 CLONE_NEWNET = 0x40000000
@@ -41,8 +43,8 @@ MODULES = "tun veth bridge sch_netem ppp_generic ppp_async ppp_synctty ppp_mppe 
 
 START = """\
 ip link set lo up
-ip link set vec0 up
-ip address add {agent}/24 dev vec0
+ip link set {interface} up
+ip address add {agent}/24 dev {interface}
 for module in {modules}; do modprobe $module || echo "no module $module"; done
 sysctl -q -w net.ipv4.ping_group_range='0 2147483647' kernel.printk='3 4 1 3'
 {mounts}
@@ -106,42 +108,27 @@ class Guest:
     def boot(cls, ingredients: Ingredients, visible: Sequence[Path] = ()) -> Guest:
         """Start a guest that sees each folder of `visible` read-only at the same path; return once its agent answers.
 
-        Raises GuestError when it does not within `BOOT_LIMIT_SECONDS`.
+        Raises GuestError when it does not within `BOOT_LIMIT_SECONDS` (an emulated one: `qemu.BOOT_LIMIT_SECONDS`).
         """
         remove_stale_folders()
         folder = Path(tempfile.mkdtemp(prefix=FOLDER_PREFIX, dir=FOLDERS))
         shutil.copy(Path(__file__).with_name("agent.py"), folder / "agent.py")
-        mounts = "\n".join(
-            f"mkdir -p {path} && mount -r -t hostfs -o {path} hostfs {path}"
-            for path in map(shlex.quote, map(str, visible))
+        emulated = ingredients.kind == "qemu"
+        start = START.format(
+            agent=AGENT_ADDRESS,
+            port=AGENT_PORT,
+            modules=MODULES,
+            interface=qemu.INTERFACE if emulated else INTERFACE,
+            mounts=qemu.mounts(visible) if emulated else mounts(visible),
         )
-        start = START.format(agent=AGENT_ADDRESS, port=AGENT_PORT, modules=MODULES, mounts=mounts)
         (folder / "start").write_text(start)
-        kernel = [
-            str(ingredients.kernel),
-            "umid=lab",
-            f"uml_dir={folder}",
-            f"mem={MEMORY}",
-            "root=/dev/root",
-            "rootfstype=hostfs",
-            f"rootflags={ingredients.rootfs}",
-            "ro",
-            "init=/sbin/lab-init",
-            "con=null",
-            "con0=null,fd:1",
-            "ssl=null",
-            "quiet",
-            "panic=1",
-            "vec0:transport=tap,ifname=tap0,depth=64,gro=1",
-            f"lab={folder}",
-        ]
-        # A guest system call costs 16 us on one CPU and 70 where the host moves the guest's processes about. Which CPU
-        # is left to chance, so that two runs at once do not share one for certain.
-        allowed = sorted(os.sched_getaffinity(0))
-        cpu = allowed[os.getpid() % len(allowed)]
+        if emulated:
+            kernel = qemu.command(ingredients.kernel, ingredients.rootfs, folder, visible, MEMORY)
+        else:
+            kernel = command(ingredients, folder)
         script = (
             "ip link set lo up && ip tuntap add tap0 mode tap vnet_hdr && ip link set tap0 up && "
-            f"ip address add {HOST_ADDRESS}/24 dev tap0 && exec taskset -c {cpu} {shlex.join(kernel)}"
+            f"ip address add {HOST_ADDRESS}/24 dev tap0 && exec {shlex.join(kernel)}"
         )
         with (folder / "console").open("wb") as console:
             process = subprocess.Popen(
@@ -155,14 +142,15 @@ class Guest:
         guest = cls(process, folder)
         began = time.monotonic()
         try:
-            guest._await_agent(began + BOOT_LIMIT_SECONDS)
+            guest._await_agent(qemu.BOOT_LIMIT_SECONDS if emulated else BOOT_LIMIT_SECONDS)
         except BaseException:
             guest.stop()
             raise
         guest.boot_seconds = time.monotonic() - began
         return guest
 
-    def _await_agent(self, deadline: float) -> None:
+    def _await_agent(self, limit: float) -> None:
+        deadline = time.monotonic() + limit
         while time.monotonic() < deadline:
             if self._process.poll() is not None:
                 raise GuestError(f"the guest ended while it booted: {self._console_tail()}")
@@ -172,7 +160,7 @@ class Guest:
                 time.sleep(0.05)
             else:
                 return
-        raise GuestError(f"the guest's agent did not answer within {BOOT_LIMIT_SECONDS} s: {self._console_tail()}")
+        raise GuestError(f"the guest's agent did not answer within {limit:.0f} s: {self._console_tail()}")
 
     def _console_tail(self) -> str:
         return " / ".join((self._folder / "console").read_text(errors="replace").splitlines()[-5:])
@@ -294,6 +282,25 @@ class Guest:
             self._process.wait()
         os.close(self._own_namespace)
         shutil.rmtree(self._folder, ignore_errors=True)
+
+
+def mounts(visible: Sequence[Path]) -> str:
+    """The script, for a user-mode Linux, that mounts the host's folders at the same paths."""
+    return "\n".join(
+        f"mkdir -p {path} && mount -r -t hostfs -o {path} hostfs {path}" for path in map(shlex.quote, map(str, visible))
+    )
+
+
+def command(ingredients: Ingredients, folder: Path) -> list[str]:
+    """The command line that runs a user-mode Linux, in a network namespace that has tap0."""
+    # A guest system call costs 16 us on one CPU and 70 where the host moves the guest's processes about. Which CPU is
+    # left to chance, so that two runs at once do not share one for certain.
+    allowed = sorted(os.sched_getaffinity(0))
+    argv = ["taskset", "-c", str(allowed[os.getpid() % len(allowed)]), str(ingredients.kernel)]
+    argv += ["umid=lab", f"uml_dir={folder}", f"mem={MEMORY}", "quiet", "panic=1"]
+    argv += ["root=/dev/root", "rootfstype=hostfs", f"rootflags={ingredients.rootfs}", "ro", "init=/sbin/lab-init"]
+    argv += ["con=null", "con0=null,fd:1", "ssl=null", "vec0:transport=tap,ifname=tap0,depth=64,gro=1", f"lab={folder}"]
+    return argv
 
 
 def remove_stale_folders() -> None:

@@ -13,6 +13,9 @@ from ..lab.topology import Machine, Tunnel
 from .settings import INNER_SERVER, NAME_SERVERS, PASSWORD, POOL_FIRST, USER, Settings, pool_last
 
 COMMAND = str(Path(sys.prefix) / "bin" / "pypptp")
+START_LIMIT_SECONDS = 60
+"""In an emulated guest Python takes up to 20 s to import it all."""
+
 AUTH_NAMES = {"mschapv2": "mschap-v2", "mschap": "mschap", "chap": "chap", "pap": "pap"}
 
 
@@ -68,7 +71,7 @@ class PypptpServer:
             for address in NAME_SERVERS:
                 argv += ["--dns", address]
         self._program = self.machine.start(argv, "pypptp-server.log")
-        deadline = time.monotonic() + 15
+        deadline = time.monotonic() + START_LIMIT_SECONDS
         while not self.machine.listens():
             if time.monotonic() > deadline or self.program.wait(0.05) is not None:
                 raise GuestError(f"pypptp server did not listen: {self.program.output()}")
