@@ -18,7 +18,8 @@ from dataclasses import replace
 from bench.setup_rate import WARM_UP, gather_crowd
 from bench.site import INNER_SERVER, PATIENCE, Site, processor_seconds, resident_kib
 from pypptp.net.memory import MemoryEdge
-from pypptp.service.run import run_server, set_up_logging
+from pypptp.service.run import set_up_logging
+from pypptp.service.serve import run_server
 from pypptp.service.settings import ServerSettings, make_settings
 
 DEFAULT_ECHO_INTERVAL = 30.0

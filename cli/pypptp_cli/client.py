@@ -10,9 +10,10 @@ import click
 
 from pypptp.net.journal import Journal
 from pypptp.net.linux import LinuxEdge
+from pypptp.service.connect import run_client
 from pypptp.service.credentials import find_credentials
 from pypptp.service.findings import log_findings
-from pypptp.service.run import require_system, run_client, set_up_logging
+from pypptp.service.run import require_system, set_up_logging
 from pypptp.service.settings import ClientSettings
 from pypptp_cli.settings_options import read_settings, settings_options
 

@@ -10,7 +10,8 @@ from pypptp.auth.account import Account
 from pypptp.net.journal import Journal
 from pypptp.net.linux import LinuxEdge
 from pypptp.service.findings import log_findings
-from pypptp.service.run import require_system, run_server, set_up_logging
+from pypptp.service.run import require_system, set_up_logging
+from pypptp.service.serve import run_server
 from pypptp.service.settings import ServerSettings
 from pypptp_cli.settings_options import read_settings, settings_options
 

@@ -20,9 +20,9 @@ from pypptp.auth.authority import AccountAuthority, Authority, SecretsAuthority
 from pypptp.auth.chap_secrets import read_chap_secrets
 from pypptp.errors import NetworkError
 from pypptp.service.reload import Reload, Terminal
-from pypptp.service.run import run_server
+from pypptp.service.serve import run_server
 from pypptp.service.settings import ServerSettings
-from tests.service.test_run import Watched, await_log, meanwhile, send, server_settings
+from tests.service.running import Watched, await_log, meanwhile, send, server_settings
 
 LOCAL = IPv4Address("192.168.0.1")
 
