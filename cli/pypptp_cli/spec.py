@@ -22,12 +22,12 @@ from pypptp.errors import ConfigurationError
 from pypptp.gre import parse_header
 from pypptp.ppp.protocols import name, split_frame
 from pypptp.roles import Role
+from pypptp.testing.dialogue.network import Network
+from pypptp.testing.dialogue.sockets import Addresses, ClientNetwork, ServerNetwork, listen
+from pypptp.testing.dialogue.transcript import Layer, Transcript
 from pypptp.testing.spec import CATALOGUE, Outcome, Result, Run, Target, TargetSilent, Timers, Verdict, select
-from pypptp.testing.spec.network import Network
 from pypptp.testing.spec.reports import as_json, as_junit, read_expected, unexpected
 from pypptp.testing.spec.runner import SIDE_BY_SIDE
-from pypptp.testing.spec.sockets import Addresses, ClientNetwork, ServerNetwork, listen
-from pypptp.testing.spec.transcript import Layer, Transcript
 
 EXIT_FAILED = 1
 EXIT_UNAVAILABLE = 69

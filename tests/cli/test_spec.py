@@ -19,8 +19,8 @@ from click.testing import CliRunner, Result
 from pypptp.capture.pcap_file import read_capture
 from pypptp.errors import ConfigurationError
 from pypptp.net.namespaces import Namespace
+from pypptp.testing.dialogue.case import Timers
 from pypptp.testing.spec import CATALOGUE
-from pypptp.testing.spec.case import Timers
 from pypptp_cli.main import cli
 from pypptp_cli.spec import _timers
 

@@ -6,13 +6,13 @@ each stage of a session with the target, from where it deviates message by messa
 
 from __future__ import annotations
 
+from pypptp.testing.dialogue.case import Case, Target, Timers
+from pypptp.testing.dialogue.network import Network, TargetSilent
+from pypptp.testing.dialogue.verdicts import Verdict
 from pypptp.testing.spec import checks
-from pypptp.testing.spec.case import Case, Target, Timers
 from pypptp.testing.spec.catalogue import CATALOGUE, Entry, Level
-from pypptp.testing.spec.network import Network, TargetSilent
 from pypptp.testing.spec.registry import REGISTRY, Check
 from pypptp.testing.spec.runner import Outcome, Result, Run, select
-from pypptp.testing.spec.verdicts import Verdict
 
 __all__ = [
     "CATALOGUE",

@@ -10,7 +10,7 @@ from pypptp.roles import Role
 from pypptp.testing.spec.catalogue import CATALOGUE, Entry
 
 if TYPE_CHECKING:
-    from pypptp.testing.spec.case import Case
+    from pypptp.testing.dialogue.case import Case
 
 CheckFunction: TypeAlias = "Callable[[Case], Awaitable[str]]"
 

@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
+from pypptp.testing.dialogue.verdicts import Verdict
 from pypptp.testing.spec.runner import Outcome, Result
-from pypptp.testing.spec.verdicts import Verdict
 
 _PRINTABLE = {**{code: f"\\x{code:02x}" for code in range(0x20)}, 0x0A: "\n", 0x09: "\t"}
 

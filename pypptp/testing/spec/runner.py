@@ -10,12 +10,12 @@ from typing import Final
 
 from pypptp.errors import NetworkError, PptpError
 from pypptp.roles import Role
-from pypptp.testing.spec.case import Case, Target
+from pypptp.testing.dialogue.case import Case, Target
+from pypptp.testing.dialogue.network import Network, TargetSilent
+from pypptp.testing.dialogue.transcript import Transcript
+from pypptp.testing.dialogue.verdicts import Finding, Unreached, Verdict
 from pypptp.testing.spec.catalogue import CATALOGUE, Level
-from pypptp.testing.spec.network import Network, TargetSilent
 from pypptp.testing.spec.registry import REGISTRY, Check
-from pypptp.testing.spec.transcript import Transcript
-from pypptp.testing.spec.verdicts import Finding, Unreached, Verdict
 
 SIDE_BY_SIDE: Final = 6
 """Checks at a time. Each holds one inner address at most, and a small pool has twelve."""

@@ -8,13 +8,12 @@ from dataclasses import replace
 import pytest
 
 from pypptp.roles import Role
+from pypptp.testing.dialogue.case import Case
+from pypptp.testing.dialogue.memory import MemoryNetwork, Peers, target_of
+from pypptp.testing.dialogue.verdicts import Failed, Informed, NotStrict, Skipped, Unreached
+from pypptp.testing.dialogue.virtual_time import run
 from pypptp.testing.spec import CATALOGUE, REGISTRY, Check, Level, Outcome, Result, Run, TargetSilent, Verdict
-from pypptp.testing.spec.case import Case
 from pypptp.testing.spec.registry import BOTH, CheckFunction
-from pypptp.testing.spec.verdicts import Failed, Informed, NotStrict, Skipped, Unreached
-
-from .peers import MemoryNetwork, Peers, target_of
-from .virtual_time import run
 
 SHOULD, MUST, INFO = "cc/2.1/3", "cc/2.1/1", "gre/4.4/1"
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 import pytest
 
 from pypptp.roles import Role
+from pypptp.testing.dialogue.memory import MemoryNetwork, Peers, target_of
+from pypptp.testing.dialogue.virtual_time import run
 from pypptp.testing.spec import CATALOGUE, REGISTRY, Level, Result, Run, Verdict, select
 
 from .mutations import MUTATIONS
-from .peers import MemoryNetwork, Peers, target_of
-from .virtual_time import run
 
 NEEDS_A_PROCESS = {"life/1", "life/2"}
 """They look at a server's process from outside; tests/netns has one."""

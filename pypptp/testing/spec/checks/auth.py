@@ -12,11 +12,11 @@ from pypptp.ppp.lcp import OptionType
 from pypptp.ppp.packet import Code, ControlPacket, Option, build_options, parse_options
 from pypptp.ppp.protocols import Protocol
 from pypptp.roles import Role
-from pypptp.testing.spec.call import Call, Frame
-from pypptp.testing.spec.case import Case
+from pypptp.testing.dialogue.call import Call, Frame
+from pypptp.testing.dialogue.case import Case
+from pypptp.testing.dialogue.stages import MPPE_128, Answer, negotiate
+from pypptp.testing.dialogue.verdicts import NotStrict, require
 from pypptp.testing.spec.registry import BOTH, check
-from pypptp.testing.spec.stages import MPPE_128, Answer, negotiate
-from pypptp.testing.spec.verdicts import NotStrict, require
 
 PAP: Final = b"\xc0\x23"
 SESSIONS: Final = 1000

@@ -14,12 +14,12 @@ from pypptp.control.messages import (
     SetLinkInfo,
     WanErrorNotify,
 )
-from pypptp.testing.spec.call import Call
-from pypptp.testing.spec.case import Case
+from pypptp.testing.dialogue.call import Call
+from pypptp.testing.dialogue.case import Case
+from pypptp.testing.dialogue.control import call_request
+from pypptp.testing.dialogue.verdicts import Failed, NotStrict, require
 from pypptp.testing.spec.checks.cc_connection import alive
-from pypptp.testing.spec.control import call_request
 from pypptp.testing.spec.registry import BOTH, check
-from pypptp.testing.spec.verdicts import Failed, NotStrict, require
 
 CHURN = 1000
 CHECKED_SPACE = 0x10000

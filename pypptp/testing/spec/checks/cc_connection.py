@@ -13,10 +13,10 @@ from pypptp.control.messages import (
     StopControlConnectionRequest,
     WanErrorNotify,
 )
-from pypptp.testing.spec.case import Case
-from pypptp.testing.spec.control import Control, call_request, start_request
+from pypptp.testing.dialogue.case import Case
+from pypptp.testing.dialogue.control import Control, call_request, start_request
+from pypptp.testing.dialogue.verdicts import Failed, NotStrict, Skipped, require
 from pypptp.testing.spec.registry import BOTH, check
-from pypptp.testing.spec.verdicts import Failed, NotStrict, Skipped, require
 
 VERSION = 0x0100
 SHORT_ECHO = 10.0

@@ -12,11 +12,11 @@ from pypptp.control.messages import (
     StartControlConnectionReply,
 )
 from pypptp.roles import Role
-from pypptp.testing.spec.case import Case
+from pypptp.testing.dialogue.case import Case
+from pypptp.testing.dialogue.control import Control, call_request, start_request
+from pypptp.testing.dialogue.verdicts import require
 from pypptp.testing.spec.checks.cc_connection import alive, look_at_start_reply, start_reply_octets
-from pypptp.testing.spec.control import Control, call_request, start_request
 from pypptp.testing.spec.registry import BOTH, check
-from pypptp.testing.spec.verdicts import require
 
 COOKIE = 0x1A2B3C4D
 FLOOD = 10_000

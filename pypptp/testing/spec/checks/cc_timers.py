@@ -6,10 +6,10 @@ import asyncio
 
 from pypptp.control.messages import EchoReply, EchoRequest
 from pypptp.roles import Role
-from pypptp.testing.spec.case import Case
-from pypptp.testing.spec.control import start_request
+from pypptp.testing.dialogue.case import Case
+from pypptp.testing.dialogue.control import start_request
+from pypptp.testing.dialogue.verdicts import require
 from pypptp.testing.spec.registry import BOTH, check
-from pypptp.testing.spec.verdicts import require
 
 LONGEST_START = 60.0
 """Seconds RFC 2637 section 3.1.4 gives the Start exchange."""

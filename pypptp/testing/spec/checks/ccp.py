@@ -7,10 +7,10 @@ from typing import Final
 from pypptp.ppp.ccp import STRENGTH_MASK, OptionType, SupportedBits
 from pypptp.ppp.packet import Code, ControlPacket, Option, build_options, parse_options
 from pypptp.ppp.protocols import Protocol
-from pypptp.testing.spec.call import Call, Frame
-from pypptp.testing.spec.case import Case
+from pypptp.testing.dialogue.call import Call, Frame
+from pypptp.testing.dialogue.case import Case
+from pypptp.testing.dialogue.verdicts import Failed, Skipped, require
 from pypptp.testing.spec.registry import BOTH, check
-from pypptp.testing.spec.verdicts import Failed, Skipped, require
 
 ANSWERS: Final = (Code.CONFIGURE_ACK, Code.CONFIGURE_NAK, Code.CONFIGURE_REJECT)
 ROUNDS: Final = 12

@@ -9,10 +9,10 @@ from pypptp.control.messages import CallDisconnectNotify
 from pypptp.ppp.auth.chap import ChapCode
 from pypptp.ppp.packet import Code
 from pypptp.ppp.protocols import Protocol
-from pypptp.testing.spec.case import Case
-from pypptp.testing.spec.network import ProgramEnd
+from pypptp.testing.dialogue.case import Case
+from pypptp.testing.dialogue.network import ProgramEnd
+from pypptp.testing.dialogue.verdicts import NotStrict, require
 from pypptp.testing.spec.registry import CLIENT, check
-from pypptp.testing.spec.verdicts import NotStrict, require
 
 RESULTS: Final = {3: "carrier", 4: "busy", 5: "dial", 6: "time", 7: "accept"}
 END: Final = 10.0

@@ -9,11 +9,11 @@ from typing import Final
 
 from pypptp.ppp.lcp import OptionType
 from pypptp.ppp.protocols import Protocol
-from pypptp.testing.spec import packets
-from pypptp.testing.spec.call import SEQUENCE_MASK, Call
-from pypptp.testing.spec.case import Case
+from pypptp.testing.dialogue import packets
+from pypptp.testing.dialogue.call import SEQUENCE_MASK, Call
+from pypptp.testing.dialogue.case import Case
+from pypptp.testing.dialogue.verdicts import Informed, require
 from pypptp.testing.spec.registry import BOTH, check
-from pypptp.testing.spec.verdicts import Informed, require
 
 MANY: Final = 20_000
 BURST: Final = 100

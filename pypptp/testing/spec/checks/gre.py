@@ -15,10 +15,10 @@ from pypptp.gre import build_header
 from pypptp.ppp.packet import Code, ControlPacket
 from pypptp.ppp.protocols import ADDRESS_CONTROL, Protocol
 from pypptp.roles import Role
-from pypptp.testing.spec.call import Call
-from pypptp.testing.spec.case import Case
+from pypptp.testing.dialogue.call import Call
+from pypptp.testing.dialogue.case import Case
+from pypptp.testing.dialogue.verdicts import Failed, NotStrict, require
 from pypptp.testing.spec.registry import BOTH, check
-from pypptp.testing.spec.verdicts import Failed, NotStrict, require
 
 LCP_FIELD: Final = ADDRESS_CONTROL + Protocol.LCP.to_bytes(2, "big")
 HALF_SECOND: Final = 0.5

@@ -9,10 +9,10 @@ from typing import Final
 from pypptp.ppp.ipcp import NAME_SERVER_OPTIONS, OptionType
 from pypptp.ppp.packet import Code, ControlPacket, Option, build_options, parse_options
 from pypptp.ppp.protocols import Protocol
-from pypptp.testing.spec.call import Call
-from pypptp.testing.spec.case import Case
+from pypptp.testing.dialogue.call import Call
+from pypptp.testing.dialogue.case import Case
+from pypptp.testing.dialogue.verdicts import Failed, NotStrict, Skipped, Unreached, require
 from pypptp.testing.spec.registry import BOTH, check
-from pypptp.testing.spec.verdicts import Failed, NotStrict, Skipped, Unreached, require
 
 ANSWERS: Final = (Code.CONFIGURE_ACK, Code.CONFIGURE_NAK, Code.CONFIGURE_REJECT)
 ANY: Final = bytes(4)

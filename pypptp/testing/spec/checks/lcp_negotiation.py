@@ -9,10 +9,10 @@ from typing import Final
 from pypptp.ppp.lcp import OptionType
 from pypptp.ppp.packet import Code, ControlPacket, Option, build_options, parse_options
 from pypptp.ppp.protocols import ADDRESS_CONTROL, Protocol
-from pypptp.testing.spec.call import Call, Frame
-from pypptp.testing.spec.case import Case
+from pypptp.testing.dialogue.call import Call, Frame
+from pypptp.testing.dialogue.case import Case
+from pypptp.testing.dialogue.verdicts import NotStrict, require
 from pypptp.testing.spec.registry import BOTH, check
-from pypptp.testing.spec.verdicts import NotStrict, require
 
 UNKNOWN: Final = Option(0x77, b"\xde\xad")
 ANSWERS: Final = (Code.CONFIGURE_ACK, Code.CONFIGURE_NAK, Code.CONFIGURE_REJECT)

@@ -9,11 +9,11 @@ from pypptp.ppp.lcp import OptionType
 from pypptp.ppp.packet import Code, ControlPacket, Option
 from pypptp.ppp.protocols import ADDRESS_CONTROL, Protocol
 from pypptp.roles import Role
-from pypptp.testing.spec.call import Call
-from pypptp.testing.spec.case import Case
+from pypptp.testing.dialogue.call import Call
+from pypptp.testing.dialogue.case import Case
+from pypptp.testing.dialogue.verdicts import NotStrict, require
 from pypptp.testing.spec.checks.gre import echo_frame
 from pypptp.testing.spec.registry import BOTH, check
-from pypptp.testing.spec.verdicts import NotStrict, require
 
 UNKNOWN_PROTOCOL: Final = 0x1234
 LINK_END: Final = 12.0

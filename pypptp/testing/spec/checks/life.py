@@ -13,12 +13,12 @@ from typing import Final
 
 from pypptp.ppp.packet import Code
 from pypptp.ppp.protocols import Protocol
-from pypptp.testing.spec.call import Call
-from pypptp.testing.spec.case import Case
+from pypptp.testing.dialogue.call import Call
+from pypptp.testing.dialogue.case import Case
+from pypptp.testing.dialogue.stages import Login
+from pypptp.testing.dialogue.verdicts import Finding, Skipped, Unreached, require
 from pypptp.testing.spec.checks.mschap_v2 import attempt, next_challenge
 from pypptp.testing.spec.registry import check
-from pypptp.testing.spec.stages import Login
-from pypptp.testing.spec.verdicts import Finding, Skipped, Unreached, require
 
 SESSIONS: Final = 100
 CYCLES: Final = 1000

@@ -11,10 +11,10 @@ from pypptp.ppp import ipcp
 from pypptp.ppp.packet import Code, ControlPacket, Option, build_options
 from pypptp.ppp.protocols import ADDRESS_CONTROL, Protocol
 from pypptp.roles import Role
-from pypptp.testing.spec.call import SEQUENCE_MASK, Call
-from pypptp.testing.spec.case import Case
+from pypptp.testing.dialogue.call import SEQUENCE_MASK, Call
+from pypptp.testing.dialogue.case import Case
+from pypptp.testing.dialogue.verdicts import Failed, require
 from pypptp.testing.spec.registry import BOTH, check
-from pypptp.testing.spec.verdicts import Failed, require
 
 FIELD: Final = ADDRESS_CONTROL + b"\0\xfd"
 STATELESS: Final = 0x9000

@@ -14,11 +14,11 @@ from pypptp.ppp.auth.mschap import challenge_response, nt_response_v2
 from pypptp.ppp.lcp import OptionType
 from pypptp.ppp.packet import Code, ControlPacket, Option, build_options, parse_options
 from pypptp.ppp.protocols import Protocol
-from pypptp.testing.spec.call import Call
-from pypptp.testing.spec.case import Case
+from pypptp.testing.dialogue.call import Call
+from pypptp.testing.dialogue.case import Case
+from pypptp.testing.dialogue.stages import MSCHAP_V2, Login
+from pypptp.testing.dialogue.verdicts import Informed, Skipped, Unreached, require
 from pypptp.testing.spec.registry import check
-from pypptp.testing.spec.stages import MSCHAP_V2, Login
-from pypptp.testing.spec.verdicts import Informed, Skipped, Unreached, require
 
 PROOF: Final = re.compile(rb"S=[0-9A-F]{40}(?: M=.*)?\Z", re.DOTALL)
 FAILURE: Final = re.compile(rb"E=\d{1,10} R=[01] C=[0-9A-Fa-f]{32} V=\d{1,10}(?: M=.*)?\Z", re.DOTALL)

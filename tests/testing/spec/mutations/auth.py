@@ -13,13 +13,13 @@ from pypptp.ppp.auth import mschap_v2
 from pypptp.ppp.auth.chap import ChapAuthenticator, parse_value
 from pypptp.ppp.packet import ControlPacket
 from pypptp.ppp.protocols import Protocol
+from pypptp.testing.dialogue.memory import Peers
 from tests.testing.spec.mutations.hands import (
     breaks,
     dispatching,
     ppp_packets,
     wrapped,
 )
-from tests.testing.spec.peers import Peers
 
 
 @breaks("auth/phase/1")

@@ -12,6 +12,7 @@ from pypptp.control import CallIdAllocator, ControlConnection
 from pypptp.control.call_control import CallControl
 from pypptp.control.connection import ConnectionState
 from pypptp.control.messages import WanErrorNotify
+from pypptp.testing.dialogue.memory import Connection, Peers
 from tests.testing.spec.mutations.hands import (
     CALL_REPLY,
     COOKIE,
@@ -22,7 +23,6 @@ from tests.testing.spec.mutations.hands import (
     control_messages,
     wrapped,
 )
-from tests.testing.spec.peers import Connection, Peers
 
 
 @breaks("cc/2.1/1")

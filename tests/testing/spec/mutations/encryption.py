@@ -15,13 +15,13 @@ from pypptp.ppp.auth import mschap_v2
 from pypptp.ppp.config import MppePolicy
 from pypptp.ppp.protocols import Protocol
 from pypptp.session import Session
+from pypptp.testing.dialogue.memory import Peers
 from tests.testing.spec.mutations.hands import (
     breaks,
     encrypted,
     lose,
     wrapped,
 )
-from tests.testing.spec.peers import Peers
 
 
 @breaks("ccp/2/2")

@@ -10,10 +10,10 @@ import pytest
 from pypptp.gre import build_header, parse_header
 from pypptp.ppp.packet import ControlPacket
 from pypptp.ppp.protocols import ADDRESS_CONTROL
+from pypptp.testing.dialogue.memory import Peers
 from tests.testing.spec.mutations.hands import (
     breaks,
 )
-from tests.testing.spec.peers import Peers
 
 
 @breaks("gre/4.1/1")

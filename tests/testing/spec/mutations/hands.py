@@ -13,7 +13,7 @@ from pypptp.ppp import link
 from pypptp.ppp.control_protocol import ControlProtocol, NegotiationLimits
 from pypptp.ppp.packet import ControlPacket, parse_packet
 from pypptp.ppp.protocols import ADDRESS_CONTROL, Protocol, split_frame
-from tests.testing.spec.peers import Peers
+from pypptp.testing.dialogue.memory import Peers
 
 Mutation = Callable[[Peers, pytest.MonkeyPatch], None]
 Change = Callable[[int, ControlPacket], ControlPacket | None]

@@ -10,6 +10,7 @@ from pypptp.gre import parse_header
 from pypptp.ppp import lcp, link
 from pypptp.ppp.packet import ControlPacket, build_options, parse_options
 from pypptp.ppp.protocols import Protocol
+from pypptp.testing.dialogue.memory import Peers
 from tests.testing.spec.mutations.hands import (
     believes,
     breaks,
@@ -18,7 +19,6 @@ from tests.testing.spec.mutations.hands import (
     lose,
     ppp_packets,
 )
-from tests.testing.spec.peers import Peers
 
 
 @breaks("lcp/4.1/1")

@@ -12,6 +12,7 @@ import pytest
 from pypptp.ppp import ipcp, link
 from pypptp.ppp.packet import ControlPacket
 from pypptp.ppp.protocols import Protocol
+from pypptp.testing.dialogue.memory import Connection, Peers
 from tests.testing.spec.mutations.hands import (
     breaks,
     dispatching,
@@ -19,7 +20,6 @@ from tests.testing.spec.mutations.hands import (
     lose,
     wrapped,
 )
-from tests.testing.spec.peers import Connection, Peers
 
 
 @breaks("ipcp/3.3/1")

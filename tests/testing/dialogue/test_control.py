@@ -4,12 +4,11 @@ import pytest
 
 from pypptp.control.messages import EchoReply, EchoRequest, OutgoingCallReply
 from pypptp.roles import Role
-from pypptp.testing.spec.case import Case
-from pypptp.testing.spec.control import call_request, start_request
-from pypptp.testing.spec.verdicts import Failed, Unreached
-
-from .peers import MemoryNetwork, Peers, target_of
-from .virtual_time import run
+from pypptp.testing.dialogue.case import Case
+from pypptp.testing.dialogue.control import call_request, start_request
+from pypptp.testing.dialogue.memory import MemoryNetwork, Peers, target_of
+from pypptp.testing.dialogue.verdicts import Failed, Unreached
+from pypptp.testing.dialogue.virtual_time import run
 
 
 def case_with(peers: Peers) -> Case:

@@ -8,7 +8,7 @@ from enum import StrEnum
 from ipaddress import IPv4Address
 from itertools import chain, count
 
-from pypptp.testing.spec import packets
+from pypptp.testing.dialogue import packets
 
 KEPT = 2000
 """Entries kept from the beginning, and as many from the end, of a check that floods."""

@@ -9,11 +9,10 @@ from pypptp.gre import parse_header
 from pypptp.ppp.packet import Code, ControlPacket
 from pypptp.ppp.protocols import Protocol
 from pypptp.roles import Role
-from pypptp.testing.spec.case import Case
-from pypptp.testing.spec.verdicts import Failed
-
-from .peers import MemoryNetwork, Peers, target_of
-from .virtual_time import run
+from pypptp.testing.dialogue.case import Case
+from pypptp.testing.dialogue.memory import MemoryNetwork, Peers, target_of
+from pypptp.testing.dialogue.verdicts import Failed
+from pypptp.testing.dialogue.virtual_time import run
 
 
 def case_with(peers: Peers) -> Case:

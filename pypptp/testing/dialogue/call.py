@@ -19,12 +19,12 @@ from pypptp.mppe.cipher import Decryptor, Encryptor
 from pypptp.mppe.keys import MppeKeys
 from pypptp.ppp.packet import Code, ControlPacket, parse_packet
 from pypptp.ppp.protocols import ADDRESS_CONTROL, Protocol, split_frame
-from pypptp.testing.spec import packets
-from pypptp.testing.spec.control import Control
-from pypptp.testing.spec.inbox import Inbox
-from pypptp.testing.spec.network import GreChannel
-from pypptp.testing.spec.transcript import Direction, Entry, Layer, Transcript
-from pypptp.testing.spec.verdicts import Failed
+from pypptp.testing.dialogue import packets
+from pypptp.testing.dialogue.control import Control
+from pypptp.testing.dialogue.inbox import Inbox
+from pypptp.testing.dialogue.network import GreChannel
+from pypptp.testing.dialogue.transcript import Direction, Entry, Layer, Transcript
+from pypptp.testing.dialogue.verdicts import Failed
 
 SEQUENCE_MASK: Final = 0xFFFFFFFF
 ACK_DELAY: Final = 0.02

@@ -1,8 +1,7 @@
 import asyncio
 
-from pypptp.testing.spec.inbox import Inbox
-
-from .virtual_time import run
+from pypptp.testing.dialogue.inbox import Inbox
+from pypptp.testing.dialogue.virtual_time import run
 
 
 def test_takes_what_is_wanted_and_leaves_the_rest() -> None:

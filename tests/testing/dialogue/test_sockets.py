@@ -9,8 +9,8 @@ from ipaddress import IPv4Address
 
 import pytest
 
-from pypptp.testing.spec import TargetSilent
-from pypptp.testing.spec.sockets import Addresses, ClientNetwork, ServerNetwork, listen
+from pypptp.testing.dialogue.network import TargetSilent
+from pypptp.testing.dialogue.sockets import Addresses, ClientNetwork, ServerNetwork, listen
 
 LOOPBACK = IPv4Address("127.0.0.1")
 

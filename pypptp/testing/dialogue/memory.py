@@ -6,10 +6,8 @@ Behind either is a host that answers pings. Whoever wants them broken patches th
 from __future__ import annotations
 
 import asyncio
-import random
 from collections import Counter
-from collections.abc import Callable
-from dataclasses import replace
+from collections.abc import Callable, Mapping
 from ipaddress import IPv4Address
 
 from pypptp.control import CallIdAllocator, CallRefused, ConnectionClosed, ControlConfig
@@ -18,11 +16,13 @@ from pypptp.ppp.auth import Secret
 from pypptp.ppp.config import LinkConfig
 from pypptp.ppp.events import AddressWanted, NetworkUp, SecretWanted
 from pypptp.roles import Role
-from pypptp.testing.spec import Target, Timers, packets
-from pypptp.testing.spec.network import ControlChannel, GreChannel, ProgramEnd
+from pypptp.testing.dialogue import packets
+from pypptp.testing.dialogue.case import Target, Timers
+from pypptp.testing.dialogue.network import ControlChannel, GreChannel, ProgramEnd
+from pypptp.testing.simnet import seeded
 
 USER = "alice"
-PASSWORD = "wonderland"
+PASSWORD = "wonderland"  # noqa: S105 - of a target that lives as long as a test
 NEAR = IPv4Address("127.0.0.1")
 FAR = IPv4Address("127.0.0.99")
 INNER = IPv4Address("192.168.0.1")
@@ -185,8 +185,18 @@ class Peers:
         failure_limit: log-ins of users nobody knows, after which an address may not connect any more.
     """
 
-    def __init__(self, role: Role) -> None:
+    def __init__(
+        self, role: Role, *, users: Mapping[str, str] | None = None, config: EndpointConfig | None = None
+    ) -> None:
+        """Make a target that nobody has talked to.
+
+        Args:
+            role: its role.
+            users: passwords by name; of a client the first is its own.
+            config: the settings of its endpoints; the usual ones where left out.
+        """
         self.role = role
+        self.users = dict(users) if users else {USER: PASSWORD}
         self.wire = Wire()
         self.checks_source = True
         self.checks_checksum = True
@@ -194,11 +204,11 @@ class Peers:
         self.failures: Counter[IPv4Address] = Counter()
         self.connections: list[Connection] = []
         self.free = [INNER + 233 + number for number in range(12)]
-        self.random = random.Random(1723).randbytes
+        self.random = seeded(1723)
         self.call_ids = CallIdAllocator(self.random)
         self.endpoint_class: type[Endpoint] = Endpoint
-        self.config = EndpointConfig(
-            link=LinkConfig(name="pptpd" if role is Role.SERVER else USER),
+        self.config = config or EndpointConfig(
+            link=LinkConfig(name="pptpd" if role is Role.SERVER else next(iter(self.users))),
             control=ControlConfig(start_timeout=TIMERS.start),
             check_source=role is Role.SERVER,
         )
@@ -208,7 +218,7 @@ class Peers:
         self._sources = iter(range(2, 1 << 20))
 
     def find_password(self, name: str) -> str | None:
-        return PASSWORD if name.rpartition("\\")[2] == USER else None
+        return self.users.get(name.rpartition("\\")[2])
 
     def give_back(self, address: IPv4Address) -> None:
         if self.role is Role.SERVER:
@@ -223,7 +233,7 @@ class Peers:
             random=self.random,
             call_ids=self.call_ids,
             now=now,
-            secret=Secret(password=PASSWORD) if self.role is Role.CLIENT else None,
+            secret=Secret(password=next(iter(self.users.values()))) if self.role is Role.CLIENT else None,
         )
         connection = channel.connection = Connection(self, channel, endpoint)
         self.connections.append(connection)
@@ -256,6 +266,8 @@ class Peers:
 
 
 class Gre:
+    """One of the tester's addresses, as far as GRE goes."""
+
     def __init__(self, peers: Peers, near: IPv4Address) -> None:
         self._peers = peers
         self._near = near
@@ -310,6 +322,5 @@ class MemoryNetwork:
 
 def target_of(peers: Peers) -> Target:
     """Describe the peers to the suite."""
-    seeded = random.Random(2637).randbytes
-    target = Target(role=peers.role, user=USER, password=PASSWORD, timeout=2.0, timers=TIMERS, random=seeded)
-    return target if peers.role is Role.SERVER else replace(target)
+    user, password = next(iter(peers.users.items()))
+    return Target(role=peers.role, user=user, password=password, timeout=2.0, timers=TIMERS, random=seeded(2637))

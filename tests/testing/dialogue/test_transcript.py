@@ -1,7 +1,7 @@
 from ipaddress import IPv4Address
 
-from pypptp.testing.spec import packets
-from pypptp.testing.spec.transcript import KEPT, Direction, Entry, Layer, Transcript
+from pypptp.testing.dialogue import packets
+from pypptp.testing.dialogue.transcript import KEPT, Direction, Entry, Layer, Transcript
 
 NEAR, FAR = IPv4Address("127.0.0.2"), IPv4Address("127.0.0.1")
 

@@ -21,8 +21,8 @@ from pypptp.ppp.auth.mschap import authenticator_response, nt_password_hash, nt_
 from pypptp.ppp.packet import Code, ControlPacket, Option, build_options, parse_options
 from pypptp.ppp.protocols import Protocol
 from pypptp.roles import Role
-from pypptp.testing.spec.call import Call
-from pypptp.testing.spec.verdicts import Unreached
+from pypptp.testing.dialogue.call import Call
+from pypptp.testing.dialogue.verdicts import Unreached
 
 Answer: TypeAlias = "tuple[Code, list[Option]]"
 Judge: TypeAlias = Callable[[list[Option]], Answer]

@@ -17,7 +17,7 @@ from typing import Final
 
 from pypptp.net.raw_gre import open_gre_socket
 from pypptp.roles import Role
-from pypptp.testing.spec.network import ControlChannel, GreChannel, ProgramEnd, TargetSilent
+from pypptp.testing.dialogue.network import ControlChannel, GreChannel, ProgramEnd, TargetSilent
 
 LOOPBACK: Final = IPv4Network("127.0.0.0/8")
 CHUNK: Final = 65536

@@ -12,12 +12,12 @@ from typing import Any, Final
 from pypptp.control.messages import OutgoingCallReply, OutgoingCallRequest, StartControlConnectionRequest
 from pypptp.ppp.packet import Option
 from pypptp.roles import Role
-from pypptp.testing.spec.call import Call
-from pypptp.testing.spec.control import Control, start_reply
-from pypptp.testing.spec.network import GreChannel, Network
-from pypptp.testing.spec.stages import MPPE_128, Login, Stages
-from pypptp.testing.spec.transcript import Transcript
-from pypptp.testing.spec.verdicts import Failed, Skipped, Unreached
+from pypptp.testing.dialogue.call import Call
+from pypptp.testing.dialogue.control import Control, start_reply
+from pypptp.testing.dialogue.network import GreChannel, Network
+from pypptp.testing.dialogue.stages import MPPE_128, Login, Stages
+from pypptp.testing.dialogue.transcript import Transcript
+from pypptp.testing.dialogue.verdicts import Failed, Skipped, Unreached
 
 INNER_ADDRESSES: Final = IPv4Address("10.222.0.0")
 """Where the addresses for clients under test come from, four for each case."""

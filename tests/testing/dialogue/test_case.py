@@ -3,12 +3,11 @@ import asyncio
 import pytest
 
 from pypptp.roles import Role
-from pypptp.testing.spec.case import Case
-from pypptp.testing.spec.transcript import Direction, Layer
-from pypptp.testing.spec.verdicts import Skipped
-
-from .peers import MemoryNetwork, Peers, target_of
-from .virtual_time import run
+from pypptp.testing.dialogue.case import Case
+from pypptp.testing.dialogue.memory import MemoryNetwork, Peers, target_of
+from pypptp.testing.dialogue.transcript import Direction, Layer
+from pypptp.testing.dialogue.verdicts import Skipped
+from pypptp.testing.dialogue.virtual_time import run
 
 
 def test_everything_is_in_the_transcript_and_nothing_stays_open() -> None:

@@ -10,11 +10,10 @@ from pypptp.ppp.config import MppePolicy
 from pypptp.ppp.lcp import OptionType
 from pypptp.ppp.packet import Option
 from pypptp.roles import Role
-from pypptp.testing.spec.case import Case
-from pypptp.testing.spec.verdicts import Unreached
-
-from .peers import INNER, MemoryNetwork, Peers, target_of
-from .virtual_time import run
+from pypptp.testing.dialogue.case import Case
+from pypptp.testing.dialogue.memory import INNER, MemoryNetwork, Peers, target_of
+from pypptp.testing.dialogue.verdicts import Unreached
+from pypptp.testing.dialogue.virtual_time import run
 
 
 def case_with(peers: Peers) -> Case:

@@ -17,10 +17,10 @@ from pypptp.control.messages import (
     StopControlConnectionRequest,
     parse_message,
 )
-from pypptp.testing.spec.inbox import Inbox
-from pypptp.testing.spec.network import ControlChannel
-from pypptp.testing.spec.transcript import Direction, Entry, Layer, Transcript
-from pypptp.testing.spec.verdicts import Failed, Unreached
+from pypptp.testing.dialogue.inbox import Inbox
+from pypptp.testing.dialogue.network import ControlChannel
+from pypptp.testing.dialogue.transcript import Direction, Entry, Layer, Transcript
+from pypptp.testing.dialogue.verdicts import Failed, Unreached
 
 M = TypeVar("M", bound=Message)
 

@@ -3,7 +3,7 @@ from ipaddress import IPv4Address
 from hypothesis import given
 from hypothesis import strategies as st
 
-from pypptp.testing.spec import packets
+from pypptp.testing.dialogue import packets
 
 HERE, THERE = IPv4Address("192.0.2.1"), IPv4Address("192.0.2.2")
 
