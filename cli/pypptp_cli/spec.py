@@ -16,15 +16,12 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
-from pypptp.capture.descriptions import describe_control, describe_ppp, is_message
 from pypptp.capture.pcap_file import NANOSECONDS, CaptureError, PcapWriter
 from pypptp.errors import ConfigurationError
-from pypptp.gre import parse_header
-from pypptp.ppp.protocols import name, split_frame
 from pypptp.roles import Role
+from pypptp.testing.dialogue.annotation import annotate
 from pypptp.testing.dialogue.network import Network
 from pypptp.testing.dialogue.sockets import Addresses, ClientNetwork, ServerNetwork, listen
-from pypptp.testing.dialogue.transcript import Layer, Transcript
 from pypptp.testing.spec import CATALOGUE, Outcome, Result, Run, Target, TargetSilent, Timers, Verdict, select
 from pypptp.testing.spec.reports import as_json, as_junit, read_expected, unexpected
 from pypptp.testing.spec.runner import SIDE_BY_SIDE
@@ -38,8 +35,6 @@ UNROUTED = tuple(map(IPv4Network, ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12",
 PLACE = "{server}"
 CLIENT_PATIENCE = 20.0
 """Seconds until a client that was started has to be connected."""
-SHOWN_ENTRIES = 24
-LONGEST_TEXT = 150
 COLOURS = {
     Verdict.PASS: "green",
     Verdict.NONSTRICT: "yellow",
@@ -257,7 +252,7 @@ def _check(
         _write_pcap(outcome, flags["pcap"], began)
     failed, mended = unexpected(outcome, expected)
     if flags["junit"] is not None:
-        texts = {result.id: "\n".join(_lines(result.transcript)) for result in failed if result.transcript}
+        texts = {result.id: "\n".join(annotate(result.transcript)) for result in failed if result.transcript}
         _write(flags["junit"], "junit", as_junit(outcome, texts, expected))
     if flags["json_output"]:
         click.echo(json.dumps(as_json(outcome, expected)))
@@ -314,49 +309,7 @@ def _show(outcome: Outcome, failed: list[Result]) -> None:
         console.print(f"\n[bold red]FAIL[/] {result.id} ({result.level}, {result.reference})")
         console.print(f"  expected: {result.expected}\n  actual:   {result.actual}", markup=False)
         if result.transcript is not None:
-            for line in _lines(result.transcript):
+            for line in annotate(result.transcript):
                 console.print(f"    {line}", markup=False)
     counts = {verdict: sum(result.verdict is verdict for result in outcome.results) for verdict in Verdict}
     console.print("\n" + ", ".join(f"{count} {verdict}" for verdict, count in counts.items() if count))
-
-
-def _lines(transcript: Transcript) -> list[str]:
-    """Describe the end of a transcript, one line for each message."""
-    lines = []
-    for entry in transcript.entries[-SHOWN_ENTRIES:]:
-        head = f"{entry.time:9.3f} {entry.direction} "
-        if entry.layer is Layer.CONTROL:
-            lines += [f"{head}control {text}" for text in _control_texts(entry.octets)]
-        elif entry.layer is Layer.GRE:
-            lines.append(f"{head}gre     {_gre_text(entry.octets)}")
-        else:
-            lines.append(f"{head}{entry.text}")
-    return [line[:LONGEST_TEXT] for line in lines]
-
-
-def _control_texts(octets: bytes) -> list[str]:
-    texts: list[str] = []
-    while octets and len(texts) < 4:
-        length = int.from_bytes(octets[:2], "big") if len(octets) >= 12 else len(octets)
-        length = length if 12 <= length <= len(octets) else len(octets)
-        texts.append(describe_control(octets[:length]))
-        octets = octets[length:]
-    return texts if not octets else [*texts, f"and {len(octets)} octets more"]
-
-
-def _gre_text(datagram: bytes) -> str:
-    header = parse_header(datagram)
-    if header is None:
-        return f"no enhanced GRE: {datagram[:24].hex()}"
-    words = [f"call {header.call_id}"]
-    if header.acknowledgement is not None:
-        words.append(f"ack {header.acknowledgement}")
-    if header.sequence is None:
-        return " ".join(words)
-    words.append(f"seq {header.sequence}")
-    parts = split_frame(datagram[header.header_length : header.header_length + header.payload_length])
-    if parts is None:
-        return f"{' '.join(words)}: empty"
-    protocol, information = parts
-    text = describe_ppp(protocol, information) if is_message(protocol) else f"{len(information)} octets"
-    return f"{' '.join(words)}: {name(protocol)} {text}"

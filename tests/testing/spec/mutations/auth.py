@@ -114,7 +114,7 @@ def cuts_names(peers: Peers, patch: pytest.MonkeyPatch) -> None:
 
 @breaks("auth/msv2/8")
 def tells_who_exists(peers: Peers, patch: pytest.MonkeyPatch) -> None:
-    def provide(original: Any, self: ChapAuthenticator, secret: Any, now: float) -> None:
+    def provide(original: Any, self: ChapAuthenticator, secret: Any, now: float, objection: str = "") -> None:
         original(self, secret, now)
         if secret is None:
             self._packets[-1] = self._packets[-1].replace(b"Access denied", b"Unknown user.")
