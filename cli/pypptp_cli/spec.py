@@ -7,7 +7,7 @@ import json
 import os
 import socket
 from collections.abc import Callable, Sequence
-from ipaddress import IPv4Address, IPv4Network
+from ipaddress import IPv4Address
 from pathlib import Path
 from time import time_ns
 from typing import Any, TypeVar
@@ -25,13 +25,11 @@ from pypptp.testing.dialogue.sockets import Addresses, ClientNetwork, ServerNetw
 from pypptp.testing.spec import CATALOGUE, Outcome, Result, Run, Target, TargetSilent, Timers, Verdict, select
 from pypptp.testing.spec.reports import as_json, as_junit, read_expected, unexpected
 from pypptp.testing.spec.runner import SIDE_BY_SIDE
+from pypptp_cli.targets import require_own, resolve
 
 EXIT_FAILED = 1
 EXIT_UNAVAILABLE = 69
 PASSWORD_VARIABLE = "PYPPTP_PASSWORD"  # noqa: S105 - the variable's name
-PORT = 1723
-UNROUTED = tuple(map(IPv4Network, ("127.0.0.0/8", "10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "169.254.0.0/16")))
-"""Loopback, private (RFC 1918) and link-local: whoever is there is near."""
 PLACE = "{server}"
 CLIENT_PATIENCE = 20.0
 """Seconds until a client that was started has to be connected."""
@@ -115,12 +113,8 @@ def server(target: str | None, server_pid: int | None, i_own_this_target: bool, 
         return _list(Role.SERVER, flags["only"])
     if target is None:
         raise ConfigurationError("HOST: not given; name the server to check")
-    address, port = _address(target)
-    if not (i_own_this_target or any(address in network for network in UNROUTED)):
-        raise ConfigurationError(
-            f"{target}: neither loopback nor a private address; some checks are hostile, so say --i-own-this-target "
-            "as well if it is yours"
-        )
+    address, port = resolve(target)
+    require_own(address, i_own_this_target, "some checks are hostile")
     config = _target(Role.SERVER, flags, server_pid)
     addresses = Addresses(address)
     return _check(config, lambda: ServerNetwork(address, port, addresses, config.timeout), flags)
@@ -142,7 +136,7 @@ def client(listen_on: str | None, command: str | None, **flags: Any) -> int:
         raise ConfigurationError("listen: not given; name an address of this machine with --listen")
     if command is None:
         raise ConfigurationError("exec: not given; say with --exec how the client is started")
-    address, port = _address(listen_on)
+    address, port = resolve(listen_on)
     config = _target(Role.CLIENT, flags, None)
     if PLACE in command:
         addresses = Addresses(address)
@@ -173,17 +167,6 @@ def _list(role: Role, prefixes: Sequence[str]) -> int:
         entry = CATALOGUE[check_id]
         click.echo(f"{check_id:<14} {entry.level:<6} {entry.reference}: {entry.stimulus}")
     return 0
-
-
-def _address(text: str) -> tuple[IPv4Address, int]:
-    host, _, port = text.partition(":")
-    if port and not (port.isdigit() and 0 < int(port) < 65536):
-        raise ConfigurationError(f"{text}: '{port}' is no port")
-    try:
-        found = socket.getaddrinfo(host, None, family=socket.AF_INET, type=socket.SOCK_STREAM)
-    except (OSError, UnicodeError) as error:
-        raise ConfigurationError(f"{text}: there is no address for '{host}'") from error
-    return IPv4Address(found[0][4][0]), int(port or PORT)
 
 
 def _target(role: Role, flags: dict[str, Any], pid: int | None) -> Target:

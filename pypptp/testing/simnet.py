@@ -10,7 +10,6 @@ import heapq
 import itertools
 import random
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Literal, TypeAlias
 
@@ -19,43 +18,12 @@ from pypptp.endpoint import Endpoint, EndpointEvent, SessionEnded, SessionEvent
 from pypptp.ppp.auth import Secret
 from pypptp.ppp.events import AddressWanted, NetworkDown, NetworkUp, SecretWanted
 from pypptp.roles import RandomBytes
+from pypptp.testing.path import Impairment, Path, PathCounters
 
 Direction: TypeAlias = Literal["client", "server"]
 """Who sends: "client" is client to server."""
 EVENT_LIMIT = 2_000_000
 """Deliveries and timers after which a scenario counts as one that never ends."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Impairment:
-    """How bad the path of the GRE packets is; TCP is delayed only, as TCP hides the rest.
-
-    Attributes:
-        latency: seconds one way.
-        jitter: seconds by which a packet may be later, each by its own draw; enough of it reorders.
-        loss: probability that a packet is lost.
-        duplication: probability that a packet comes twice.
-        reordering: probability that a packet is held back by three latencies.
-        corruption: probability that one bit of a packet is flipped.
-    """
-
-    latency: float = 0.010
-    jitter: float = 0.0
-    loss: float = 0.0
-    duplication: float = 0.0
-    reordering: float = 0.0
-    corruption: float = 0.0
-
-
-@dataclass(slots=True)
-class PathCounters:
-    """What the path did to GRE packets, both directions together."""
-
-    sent: int = 0
-    lost: int = 0
-    duplicated: int = 0
-    reordered: int = 0
-    corrupted: int = 0
 
 
 def seeded(seed: int) -> RandomBytes:
@@ -73,14 +41,13 @@ class SimulatedNetwork:
         local: the server's inner address.
         addresses: what the server hands out, one per call.
         dns: name servers it tells.
-        impairment: the path; may be replaced while running.
+        impairment: the path.
         drop: called for each GRE packet with its sender; True loses it. For tests that aim.
         seed: of everything the path does.
 
     Attributes:
         now: the simulated time in seconds.
         events: every event of either end with its time, in order.
-        counters: what the path did.
         trace: every GRE packet and TCP segment put on the path: time, sender, "gre" or "tcp", octets.
     """
 
@@ -99,22 +66,34 @@ class SimulatedNetwork:
     ) -> None:
         self.client = client
         self.server = server
-        self.impairment = impairment or Impairment()
         self.drop = drop
         self.now = 0.0
         self.events: list[tuple[float, Direction, EndpointEvent]] = []
-        self.counters = PathCounters()
         self.trace: list[tuple[float, Direction, str, bytes]] = []
         self._users = users
         self._local = IPv4Address(local)
         self._free = [IPv4Address(address) for address in addresses]
         self._held: dict[int, IPv4Address] = {}
         self._dns = tuple(IPv4Address(server) for server in dns)
-        self._random = random.Random(seed)  # noqa: S311 - see seeded()
+        self._path = Path(impairment or Impairment(), seed=seed)
         self._queue: list[tuple[float, int, Callable[[], None]]] = []
         self._order = itertools.count()
         self._up: dict[Direction, bool] = {"client": False, "server": False}
         self._closed: dict[Direction, bool] = {"client": False, "server": False}
+
+    @property
+    def impairment(self) -> Impairment:
+        """How bad the path is."""
+        return self._path.impairment
+
+    @impairment.setter
+    def impairment(self, impairment: Impairment) -> None:
+        self._path.impairment = impairment
+
+    @property
+    def counters(self) -> PathCounters:
+        """What the path did."""
+        return self._path.counters
 
     @property
     def network_up(self) -> bool:
@@ -182,31 +161,11 @@ class SimulatedNetwork:
         return bool(data or datagrams)
 
     def _send_datagram(self, side: Direction, datagram: bytes, receiver: Endpoint) -> None:
-        path, draw, counters = self.impairment, self._random.random, self.counters
-        counters.sent += 1
-        if (self.drop is not None and self.drop(side, datagram)) or draw() < path.loss:
-            counters.lost += 1
+        if self.drop is not None and self.drop(side, datagram):
+            self._path.lose()
             return
-        copies = 1
-        if draw() < path.duplication:
-            counters.duplicated += 1
-            copies = 2
-        for _ in range(copies):
-            delay = path.latency + path.jitter * draw()
-            if draw() < path.reordering:
-                counters.reordered += 1
-                delay += 3 * path.latency
-            octets = datagram
-            if draw() < path.corruption:
-                counters.corrupted += 1
-                octets = self._flip_a_bit(datagram)
+        for delay, octets in self._path.take(datagram):
             self._deliver(self.now + delay, lambda octets=octets: receiver.receive_datagram(octets, self.now))  # type: ignore[misc]
-
-    def _flip_a_bit(self, datagram: bytes) -> bytes:
-        position = self._random.randrange(8 * len(datagram))
-        octets = bytearray(datagram)
-        octets[position // 8] ^= 1 << position % 8
-        return bytes(octets)
 
     def _deliver(self, when: float, deliver: Callable[[], None]) -> None:
         heapq.heappush(self._queue, (when, next(self._order), deliver))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 from ipaddress import IPv4Address, IPv4Network
+from pathlib import Path
 from types import TracebackType
 from typing import Final
 
@@ -31,11 +32,15 @@ class Hosts:
     default route; it does not forward. The public host knows its own link alone: what comes from an address that is
     not on it is never answered.
 
+    Attributes:
+        resolv: what the programs see as /etc/resolv.conf, where they have one of their own.
+
     Raises:
         NetworkError: the system lets us make no namespaces or no virtual Ethernet, or no gateway of one.
     """
 
     def __init__(self) -> None:
+        self.resolv: Path | None = None
         self.private = Namespace("private")
         self.gateway = self.public = self.private
         try:
@@ -71,8 +76,8 @@ class Hosts:
         return {os.fstat(host.fileno()).st_ino: host.label for host in self.all}
 
     def snapshot(self) -> dict[str, list[str]]:
-        """Describe interfaces, addresses, routes, nftables tables and forwarding of each host."""
-        return {host.label: host.run(take_snapshot) for host in self.all}
+        """Describe interfaces, addresses, routes, rules, forwarding and name servers of each host."""
+        return {host.label: host.run(lambda: take_snapshot(self.resolv)) for host in self.all}
 
     def changes_since(self, before: dict[str, list[str]], patience: float = _SETTLING_SECONDS) -> list[str]:
         """List what differs from an earlier snapshot, for example ``gateway: + interface ppp0 mtu 1400``.
