@@ -27,7 +27,7 @@ from pypptp.testing.dialogue import packets
 from pypptp.testing.loop_thread import PATIENCE, EndFailed, LoopThread
 
 INNER = IPv4Address("192.168.0.1")
-POOL = "192.168.0.234-245"
+POOL = "192.168.0.2-254"
 
 
 class AnsweringEdge(MemoryEdge):
@@ -156,9 +156,14 @@ class RunningServer(_End):
         return self
 
     def __exit__(self, *_: object) -> None:
-        if self._server is not None:
-            self._do(self._server.stop(grace=1.0))
+        self.stop()
         self._end()
+
+    def stop(self) -> None:
+        """End every session and listen no more; the end of the block does the same. Twice is no error."""
+        server, self._server = self._server, None
+        if server is not None:
+            self._do(server.stop(grace=1.0))
 
     async def _start(self) -> None:
         lines = "".join(f"{_quoted(user)} * {_quoted(password)} *\n" for user, password in self.users.items())
