@@ -153,7 +153,7 @@ def _negotiation(protocol: int, packet: ControlPacket) -> str:
         options = parse_options(data)
         if options is None:
             return f"{head}, malformed options"
-        return ", ".join([head, *(_option(protocol, option) for option in options)])
+        return ", ".join([head, *(describe_option(protocol, option) for option in options)])
     if packet.code in (Code.TERMINATE_REQUEST, Code.TERMINATE_ACK):
         return f'{head}, "{printable(data)}"' if data else head
     if packet.code == Code.PROTOCOL_REJECT and len(data) >= 2:
@@ -165,7 +165,8 @@ def _negotiation(protocol: int, packet: ControlPacket) -> str:
     return head
 
 
-def _option(protocol: int, option: Option) -> str:
+def describe_option(protocol: int, option: Option) -> str:
+    """Describe one option of LCP, CCP or IPCP: its name and its value, as a person reads it."""
     types = _OPTIONS.get(protocol)
     try:
         title = f"option {option.type}" if types is None else types(option.type).name.replace("_", "-")
