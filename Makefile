@@ -8,7 +8,8 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 GIVE_BACK = @[ "$$(id -u)" -ne 0 ] || chown -R --reference=. .venv
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 
-.PHONY: help .venv demo test lint format bench interop interop-nightly interop-matrix interop-record interop-bench man lock clean
+.PHONY: help .venv demo test lint format bench interop interop-nightly interop-matrix interop-record interop-bench fuzz man lock clean \
+	install uninstall completion
 
 help:
 	@echo 'make demo    show a tunnel between three namespaces (as root)'
@@ -18,7 +19,9 @@ help:
 	@echo 'make bench   measure the parts and whole tunnels (as root); ARGS=--quick for a first look'
 	@echo 'make interop run every pair with the real pptpd, pppd and pptp-linux in a guest (as root, on Debian)'
 	@echo 'make interop-nightly, interop-matrix, interop-record, interop-bench: the long ones, docs/interop.md, recordings, speed'
-	@echo 'make man     write docs/man anew from the commands'
+	@echo 'make fuzz    look for crashes with atheris; SECONDS=900 for each target, TARGETS="gre ipcp" for some'
+	@echo 'make man     write docs/man anew from the commands; make completion: packaging/completion'
+	@echo 'make install put pypptp, its units, manual pages and shell completion below PREFIX (as root); make uninstall'
 	@echo 'make lock    work out requirements/*.txt anew'
 	@echo 'make clean   remove what the targets above made'
 
@@ -91,8 +94,32 @@ interop-record: .venv
 interop-bench: .venv
 	$(PY) -m tests.interop.speed
 
+# A fuzzer of its own: seconds for each target, and which ones; what it finds is in build/fuzz.
+SECONDS ?= 60
+TARGETS ?=
+.venv/fuzz.stamp: .venv/dev.stamp requirements/fuzz.txt
+	@$(PIP) install --require-hashes -r requirements/fuzz.txt
+	@touch $@
+	$(GIVE_BACK)
+
+fuzz: .venv .venv/fuzz.stamp
+	$(PY) -m tests.fuzz.campaign --seconds $(SECONDS) $(ARGS) $(TARGETS)
+
 man: .venv
 	$(PY) docs/render_man.py
+
+completion: .venv
+	$(PY) docs/render_completion.py
+
+PREFIX ?= /usr/local
+DESTDIR ?=
+
+# A copy that needs neither this checkout nor .venv any more, only the Python that .venv was made with.
+install: .venv/project.stamp
+	@$(PY) packaging/install.py --destdir '$(DESTDIR)' --prefix '$(PREFIX)'
+
+uninstall: .venv/project.stamp
+	@$(PY) packaging/install.py --destdir '$(DESTDIR)' --prefix '$(PREFIX)' --remove
 
 # uv is the one tool here that resolves for several Python versions at once; it is needed for nothing else.
 UV_VERSION := 0.13.9
@@ -106,6 +133,7 @@ lock: .venv/run.stamp
 	$(COMPILE) $(UPGRADE) -c requirements/build.txt pyproject.toml requirements/build.in -o requirements/run.txt
 	$(COMPILE) $(UPGRADE) -c requirements/run.txt --extra dev --extra testing pyproject.toml requirements/build.in \
 	    -o requirements/dev.txt
+	$(COMPILE) $(UPGRADE) -c requirements/dev.txt requirements/fuzz.in -o requirements/fuzz.txt
 
 clean:
 	rm -rf .venv build dist .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis .benchmarks
