@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from hashlib import sha256
 from ipaddress import IPv4Address
@@ -12,7 +13,7 @@ from pypptp.capture.credentials import Credentials
 from pypptp.capture.decryption import DirectionOutcome, Work, decrypt_direction
 from pypptp.capture.descriptions import describe_control, describe_ppp, is_message
 from pypptp.capture.pcap_file import Capture
-from pypptp.capture.recording import Recording, record
+from pypptp.capture.recording import PppFrame, Recording, record
 from pypptp.capture.sessions import Direction, Handshake, RecordedSession, follow_call
 from pypptp.mppe.keys import Strength
 from pypptp.ppp.protocols import Protocol, name, split_frame
@@ -34,6 +35,9 @@ class MessageLine:
         from_client: who sent it; None where nothing tells.
         layer: ``PPTP``, ``LCP``, ``CHAP``, ``CCP``, ``IPCP`` and so on.
         text: what it says, on one line, fit for a terminal.
+        session: number of the session it belongs to, from 1; 0 where it belongs to none, or to all of a connection.
+        octets: the message itself: of PPTP from its length field on, of PPP from behind the protocol field on.
+        sequence: of GRE, None where it came another way.
     """
 
     number: int
@@ -43,6 +47,9 @@ class MessageLine:
     from_client: bool | None
     layer: str
     text: str
+    session: int = 0
+    octets: bytes = b""
+    sequence: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +60,7 @@ class InnerPacket:
     time: int
     packet: bytes
     missing: int
+    session: int = 0
 
 
 @dataclass(slots=True)
@@ -68,13 +76,17 @@ class MppeTotals:
 
 @dataclass(slots=True)
 class SessionSummary:
-    """One session, for a person: who, which cipher, whether the password fits (None where there was none to try)."""
+    """One session, for a person: who, which cipher, whether the password fits (None where there was none to try).
+
+    ``handshakes`` are its MS-CHAP log-ins.
+    """
 
     client: str
     server: str
     users: list[str]
     mppe: str
     password_fits: bool | None
+    handshakes: list[Handshake] = field(default_factory=list)
 
 
 @dataclass(slots=True)
@@ -93,6 +105,9 @@ class Decoded:
     mppe: dict[str, MppeTotals] = field(default_factory=lambda: {TO_SERVER: MppeTotals(), TO_CLIENT: MppeTotals()})
     inner: list[InnerPacket] = field(default_factory=list)
     _from_client: dict[tuple[IPv4Address, IPv4Address, int], bool] = field(default_factory=dict)
+    _session_of: dict[PppFrame, int] = field(default_factory=dict)
+    _starts: list[int | None] = field(default_factory=list)
+    """Of each session's call: number of the packet that placed it."""
 
     def as_json(self) -> dict[str, Any]:
         """Return the object ``pypptp decode --json`` prints: plain numbers, strings and dicts."""
@@ -121,42 +136,79 @@ class Decoded:
     def messages(self) -> list[MessageLine]:
         """Return control messages and PPP negotiation, one line each, in capture order."""
         lines = []
+        connections = self._connections()
         for control in self.recording.control:
             source, destination = (control.client, control.server)[:: 1 if control.from_client else -1]
             text = describe_control(control.data)
             lines.append(
-                MessageLine(control.number, control.time, source[0], destination[0], control.from_client, "PPTP", text)
+                MessageLine(
+                    control.number,
+                    control.time,
+                    source[0],
+                    destination[0],
+                    control.from_client,
+                    "PPTP",
+                    text,
+                    connections.get(control.client, 0),
+                    control.data,
+                )
             )
         for key, stream in self.recording.streams.items():
-            from_client = self._from_client.get(key)
+            ends = stream.source, stream.destination
             lines.extend(
-                MessageLine(
-                    frame.number,
-                    frame.time,
-                    stream.source,
-                    stream.destination,
-                    from_client,
-                    name(frame.protocol),
-                    describe_ppp(frame.protocol, frame.information),
-                )
+                self._line(frame, *ends, self._from_client.get(key))
                 for frame in stream.frames
                 if is_message(frame.protocol)
             )
         lines.extend(
-            MessageLine(
-                frame.number,
-                frame.time,
-                None,
-                None,
-                None,
-                name(frame.protocol),
-                describe_ppp(frame.protocol, frame.information),
-            )
-            for frame in self.recording.link_frames
-            if is_message(frame.protocol)
+            self._line(frame, None, None, None) for frame in self.recording.link_frames if is_message(frame.protocol)
         )
         lines.sort(key=lambda line: line.number)
         return lines
+
+    def _line(
+        self, frame: PppFrame, source: IPv4Address | None, destination: IPv4Address | None, from_client: bool | None
+    ) -> MessageLine:
+        return MessageLine(
+            frame.number,
+            frame.time,
+            source,
+            destination,
+            from_client,
+            name(frame.protocol),
+            describe_ppp(frame.protocol, frame.information),
+            self._session_of.get(frame, 0),
+            frame.information,
+            frame.sequence,
+        )
+
+    def _connections(self) -> dict[tuple[IPv4Address, int], int]:
+        """Return the session of each control connection that had just one, by the client's address and port."""
+        clients = {control.number: control.client for control in self.recording.control}
+        found: dict[tuple[IPv4Address, int], list[int]] = {}
+        for number, start in enumerate(self._starts, 1):
+            client = None if start is None else clients.get(start)
+            if client is not None:
+                found.setdefault(client, []).append(number)
+        return {client: numbers[0] for client, numbers in found.items() if len(numbers) == 1}
+
+    def choose(self, lines: list[MessageLine], layers: Collection[str], session: int | None) -> list[MessageLine]:
+        """Return the lines of some layers, of all where none is named, and of one session where one is.
+
+        The control messages of a session's connection belong to it: it is they that placed and cleared its call.
+        """
+        wanted = {layer.upper() for layer in layers}
+        chosen = [line for line in lines if not wanted or line.layer in wanted]
+        if session is None:
+            return chosen
+        summary = self.sessions[session - 1]
+        ends = {summary.client, summary.server}
+        return [
+            line
+            for line in chosen
+            if line.session == session
+            or (line.layer == "PPTP" and not line.session and {str(line.source), str(line.destination)} == ends)
+        ]
 
 
 class _Decoder:
@@ -169,14 +221,15 @@ class _Decoder:
     def run(self) -> Decoded:
         sessions = [follow_call(call) for call in find_calls(self.decoded.recording)]
         _infer_clients(sessions)
-        for session in sessions:
-            self._session(session)
+        for number, session in enumerate(sessions, 1):
+            self._session(session, number)
+            self.decoded._starts.append(None if session.call.record is None else session.call.record.start)
         for direction, digest in self._hashes.items():
             self.decoded.mppe[direction].sha256 = digest.hexdigest()
         self.decoded.inner.sort(key=lambda inner: inner.number)
         return self.decoded
 
-    def _session(self, session: RecordedSession) -> None:
+    def _session(self, session: RecordedSession, number: int) -> None:
         for source, direction in session.directions.items():
             from_client = session.is_client(source)
             leg = direction.leg
@@ -195,7 +248,9 @@ class _Decoder:
 
             outcome = decrypt_direction(direction, start_key, self._work)
             self._add(TO_SERVER if from_client else TO_CLIENT, outcome)
-            self._inner(direction, outcome)
+            self._inner(direction, outcome, number)
+            for frame in leg.frames:
+                self.decoded._session_of[frame] = number
         self.decoded.sessions.append(self._summary(session))
 
     def _add(self, direction: str, outcome: DirectionOutcome) -> None:
@@ -207,18 +262,18 @@ class _Decoder:
         for _, plaintext in outcome.decrypted:
             self._hashes[direction].update(plaintext)
 
-    def _inner(self, direction: Direction, outcome: DirectionOutcome) -> None:
+    def _inner(self, direction: Direction, outcome: DirectionOutcome, number: int) -> None:
         inner = self.decoded.inner
         for frame, plaintext in outcome.decrypted:
             split = split_frame(plaintext)
             if split is not None and split[0] in _INNER_PROTOCOLS:
-                inner.append(InnerPacket(frame.number, frame.time, split[1], frame.missing))
+                inner.append(InnerPacket(frame.number, frame.time, split[1], frame.missing, number))
         seen: set[tuple[int | None, bytes]] = set()
         for frame in direction.leg.frames:
             mark = (frame.sequence, frame.information)
             if frame.protocol in _INNER_PROTOCOLS and mark not in seen:
                 seen.add(mark)
-                inner.append(InnerPacket(frame.number, frame.time, frame.information, frame.missing))
+                inner.append(InnerPacket(frame.number, frame.time, frame.information, frame.missing, number))
 
     def _summary(self, session: RecordedSession) -> SessionSummary:
         ends = sorted(
@@ -235,7 +290,7 @@ class _Decoder:
         fits = None
         if self._credentials is not None and session.handshakes:
             fits = any(self._credentials.fits(handshake) for handshake in session.handshakes)
-        return SessionSummary(str(ends[0]), str(ends[-1]), session.users, ", ".join(agreed), fits)
+        return SessionSummary(str(ends[0]), str(ends[-1]), session.users, ", ".join(agreed), fits, session.handshakes)
 
 
 def _infer_clients(sessions: list[RecordedSession]) -> None:

@@ -3,15 +3,22 @@
 from __future__ import annotations
 
 import json
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner, Result
 
 from pypptp.capture.pcap_file import read_capture
+from pypptp.testing.ends import RunningClient, RunningServer
 from pypptp_cli.decode import decode
 
 LAB = Path(__file__).resolve().parents[1] / "vectors" / "captures" / "lab"
+INTEROP = LAB.parent / "interop"
 SESSION = str(LAB / "mppe40-stateless.pcap")
 LOGIN = ["--user", "root", "--password", "123456"]
 
@@ -132,3 +139,91 @@ def test_every_capture_is_shown_without_a_traceback(path: Path) -> None:
         result = run(str(path), *arguments)
         assert result.exit_code == 0
         assert result.exception is None
+
+
+def test_only_some_layers() -> None:
+    said = run(SESSION, "--layer", "ccp", "--layer", "IPCP").stdout
+    assert "CCP    Configure-Request" in said
+    assert "IPCP   Configure-Ack" in said
+    assert "LCP " not in said.partition("packets:")[0].replace("CCP", "")
+
+
+def test_only_one_session() -> None:
+    both = str(INTEROP / "two-clients.pcap")
+    whole = run(both).stdout
+    assert "session 1 " in whole
+    assert "session 2 " in whole
+    first, second = (run(both, "--session", number).stdout.splitlines() for number in "12")
+    challenges = [sum("Challenge" in line for line in lines) for lines in (whole.splitlines(), first, second)]
+    assert challenges == [2, 1, 1]
+    assert sum("Outgoing-Call-Request" in line for line in first) == 1
+    refused = run(both, "--session", "3")
+    assert (refused.exit_code, "has 2" in refused.stderr) == (2, True)
+
+
+def test_exports_are_lines_and_nothing_else() -> None:
+    assert run(SESSION, "--export", "john").stdout.startswith("root:$MSCHAPv2$")
+    assert run(SESSION, "--export", "hashcat").stdout.count("\n") == 1
+    nobody = run(str(LAB / "pap.pcap"), "--export", "john")
+    assert (nobody.stdout, "no MS-CHAP login" in nobody.stderr) == ("", True)
+
+
+def test_ladders() -> None:
+    assert "- Authentication -" in run(SESSION, "--ladder", "text").stdout
+    page = run(SESSION, "--ladder", "html", "--layer", "chap").stdout
+    assert page.startswith("<!DOCTYPE html>")
+    assert "Challenge" in page
+    assert "Configure-Request" not in page
+
+
+def test_both_the_outside_and_the_inside(tmp_path: Path) -> None:
+    path = tmp_path / "both.pcapng"
+    assert run(SESSION, *LOGIN, "--write-both", str(path)).exit_code == 0
+    packets = list(read_capture(path))
+    inside = [packet for packet in packets if packet.link_type == 101]
+    assert len(packets) - len(inside) == len(list(read_capture(LAB / "mppe40-stateless.pcap")))
+    assert len(inside) == 12
+    assert [packet.time for packet in packets] == sorted(packet.time for packet in packets)
+    refused = run(SESSION, "--write-both", SESSION)
+    assert (refused.exit_code, "is the capture itself" in refused.stderr) == (2, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        ([], "either a capture FILE or --interface"),
+        ([SESSION, "--interface", "lo"], "either a capture FILE or --interface"),
+        (["--interface", "lo", "--ladder", "text"], "ladder needs a file"),
+        (["--interface", "lo", "--json"], "json needs a file"),
+    ],
+)
+def test_either_a_file_or_an_interface(arguments: list[str], message: str) -> None:
+    refused = run(*arguments)
+    assert (refused.exit_code, message in refused.stderr) == (2, True)
+
+
+@pytest.mark.netns  # for the sockets
+def test_following_a_live_interface(tmp_path: Path) -> None:
+    inner = tmp_path / "inner.pcap"
+    command = [sys.executable, "-P", "-m", "pypptp_cli", "decode", "--interface", "lo", "--user", "alice"]
+    with subprocess.Popen(
+        [*command, "--password", "wonderland", "-w", str(inner)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONUNBUFFERED": "1"},
+    ) as program:
+        time.sleep(1.0)  # until it listens: it says nothing before something passes
+        with RunningServer({"alice": "wonderland"}, address="127.68.0.1", port=1723) as server:
+            with RunningClient(server.address, server.port, user="alice", password="wonderland") as client:
+                client.await_connected()
+                assert all(client.ping() for _ in range(3))
+            server.await_no_session()
+        time.sleep(0.3)
+        program.send_signal(signal.SIGINT)
+        said, complaints = program.communicate(timeout=10)
+    assert program.returncode == 0
+    assert "Start-Control-Connection-Request" in said
+    assert "client > server CHAP   Response" in said
+    assert "0 not" in complaints
+    assert len(list(read_capture(inner))) >= 6
