@@ -27,6 +27,7 @@ from pypptp.testing.path import Impairment, Path, PathCounters
 PORT: Final = 1723
 CHUNK: Final = 65_536
 CONNECT_PATIENCE: Final = 10.0
+_SEQUENCE_PRESENT: Final = 0x10
 _BATCH: Final = 256
 """Packets read before others have their turn."""
 
@@ -39,6 +40,7 @@ class ProxyCounters:
         connections: control connections taken.
         to_server: GRE packets of clients.
         to_client: GRE packets of the server.
+        frames_lost: of the GRE packets lost, those with a frame in them.
         strangers: GRE packets of neither, or for a call nobody placed.
         octets: of TCP, both directions.
     """
@@ -46,6 +48,7 @@ class ProxyCounters:
     connections: int = 0
     to_server: PathCounters = field(default_factory=PathCounters)
     to_client: PathCounters = field(default_factory=PathCounters)
+    frames_lost: int = 0
     strangers: int = 0
     octets: int = 0
 
@@ -256,11 +259,16 @@ class Proxy:
             path = self._to_server
         if destination is None:
             self.counters.strangers += 1
-        elif not self._up.is_set():
-            path.lose()
+            return
+        if self._up.is_set():
+            arrivals = path.take(datagram)
         else:
-            for delay, octets in path.take(datagram):
-                self._send_later(delay, octets, str(destination))
+            arrivals = []
+            path.lose()
+        if not arrivals and datagram[:1] and datagram[0] & _SEQUENCE_PRESENT:
+            self.counters.frames_lost += 1
+        for delay, octets in arrivals:
+            self._send_later(delay, octets, str(destination))
 
     def _send_later(self, delay: float, datagram: bytes, destination: str) -> None:
         if delay <= 0:
