@@ -8,7 +8,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 GIVE_BACK = @[ "$$(id -u)" -ne 0 ] || chown -R --reference=. .venv
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 
-.PHONY: help .venv demo test lint format bench interop interop-nightly interop-matrix interop-record interop-bench fuzz man lock clean \
+.PHONY: help .venv demo test lint format bench interop interop-nightly interop-matrix interop-record interop-bench fuzz soak floods chaos man lock clean \
 	install uninstall completion
 
 help:
@@ -20,6 +20,7 @@ help:
 	@echo 'make interop run every pair with the real pptpd, pppd and pptp-linux in a guest (as root, on Debian)'
 	@echo 'make interop-nightly, interop-matrix, interop-record, interop-bench: the long ones, docs/interop.md, recordings, speed'
 	@echo 'make fuzz    look for crashes with atheris; SECONDS=900 for each target, TARGETS="gre ipcp" for some'
+	@echo 'make soak, make floods, make chaos: thousands of sessions, hostile ones, bad networks (as root)'
 	@echo 'make man     write docs/man anew from the commands; make completion: packaging/completion'
 	@echo 'make install put pypptp, its units, manual pages and shell completion below PREFIX (as root); make uninstall'
 	@echo 'make lock    work out requirements/*.txt anew'
@@ -104,6 +105,16 @@ TARGETS ?=
 
 fuzz: .venv .venv/fuzz.stamp
 	$(PY) -m tests.fuzz.campaign --seconds $(SECONDS) $(ARGS) $(TARGETS)
+
+# The long runs (as root): an hour, minutes, minutes.
+soak: .venv
+	$(PY) -m tests.endurance.soak $(ARGS)
+
+floods: .venv
+	$(PY) -m tests.endurance.floods $(ARGS)
+
+chaos: .venv
+	$(PY) -m tests.endurance.chaos $(ARGS)
 
 man: .venv
 	$(PY) docs/render_man.py

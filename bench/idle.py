@@ -72,6 +72,8 @@ def main(arguments: list[str]) -> int:
         "nat": "none",
         "echo_interval": interval,
         "lcp_echo_interval": interval,
+        # A crowd of clients is one process at one address.
+        "max_per_address": "0",
     }
     set_up_logging("info")
     run_server(make_settings(ServerSettings, given), edge=MemoryEdge(), announce_account=lambda account: None)

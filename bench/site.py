@@ -106,6 +106,8 @@ class Site:
         options = ("--mtu", "1400", *options)
         with ExitStack() as stack:
             own = ["--local", str(INNER_SERVER), "--nat", "none", "--secrets", "chap-secrets"]
+            # A crowd of clients is one process at one address.
+            own += ["--max-per-address", "0"]
             server = stack.enter_context(
                 self.program("server", self.server, *command, "server", *own, *server_options, *options)
             )

@@ -13,6 +13,7 @@ from pathlib import Path
 import click
 
 from pypptp import __version__
+from pypptp.service.exit_status import MEANINGS
 from pypptp.service.options import Option, options_of
 from pypptp.service.settings import ClientSettings, CommonSettings, ServerSettings
 from pypptp.service.warning import BROKEN_CRYPTOGRAPHY
@@ -25,6 +26,19 @@ EXIT_STATUS = (
     ("0", "It did what it was asked to, ended by a signal included."),
     ("1", "It failed; one line on standard error says why."),
     ("2", "An option, file or address is wrong; the line names it."),
+)
+UNITS = (
+    ("pypptp.service", "The server, with the settings of /etc/pptpd.conf or what /etc/default/pypptp says instead."),
+    ("pypptp.socket", "Port 1723, opened by systemd: the first client starts the server."),
+    ("pypptp-client@NAME.service", "pypptp call NAME."),
+)
+FILES = (
+    ("/etc/pptpd.conf, /etc/ppp/options.pptpd", "Settings of a server, in pptpd's and pppd's words."),
+    ("/etc/ppp/chap-secrets", "Users and their passwords."),
+    ("/etc/ppp/peers/NAME", "A tunnel of a client."),
+    ("/etc/default/pypptp", "CONFIG=, OPTIONS= and RUN_AS= for pypptp.service."),
+    ("/run/pypptp/journal", "What is changed of the system at present; pypptp undo takes it back."),
+    ("/run/pypptp/control", "The sockets by which running servers and clients are asked."),
 )
 
 
@@ -83,8 +97,9 @@ def command_pages(command: click.Command, words: str) -> dict[str, str]:
 def ending(name: str) -> list[str]:
     """Return what every page ends with."""
     lines = [".SH EXIT STATUS"]
-    for status, meaning in EXIT_STATUS:
-        lines += [".TP", f".B {status}", escape(meaning)]
+    more = MEANINGS if name in ("pypptp-client", "pypptp-call") else {}
+    for status, meaning in (*EXIT_STATUS, *((str(status), f"{meaning}.") for status, meaning in more.items())):
+        lines += [".TP", f".B {status}", escape(meaning[0].upper() + meaning[1:])]
     lines += [".SH SECURITY", escape(BROKEN_CRYPTOGRAPHY)]
     others = [f"pypptp-{sub}" for sub in SUBCOMMANDS] + ["pypptp", "pypptp.toml"]
     seen = [
@@ -102,6 +117,10 @@ def overview() -> dict[str, str]:
     lines += [".SH COMMANDS"]
     for sub, text in SUBCOMMANDS.items():
         lines += [".TP", f".B pypptp {escape(sub)}", escape(text)]
+    for heading, entries in (("UNITS", UNITS), ("FILES", FILES)):
+        lines.append(f".SH {heading}")
+        for name, text in entries:
+            lines += [".TP", f".B {escape(name)}", escape(text)]
     return {"pypptp.1": "\n".join([*lines, *ending("pypptp")]) + "\n"}
 
 

@@ -15,6 +15,7 @@ from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import TypeAlias
 
+from pypptp.causes import Cause
 from pypptp.control import (
     CallEnded,
     CallEstablished,
@@ -34,6 +35,7 @@ from pypptp.control import (
 from pypptp.errors import LocalProtocolError
 from pypptp.gre import TunnelConfig
 from pypptp.gre.header import parse_header
+from pypptp.inner_traffic import InnerPolicy
 from pypptp.mppe.rc4 import bind
 from pypptp.ppp.auth import Secret
 from pypptp.ppp.config import LinkConfig
@@ -53,12 +55,15 @@ class EndpointConfig:
     Attributes:
         link: what each PPP link may agree to.
         control: what the control connection says and how long it waits.
-        check_source: drop packets whose source is not the address the peer was given; for servers.
+        check_source: drop packets whose source the peer cannot have: on a server any but the address it was given, on a
+            client our own.
+        policy: where the peers' packets may go.
     """
 
     link: LinkConfig
     control: ControlConfig = field(default_factory=ControlConfig)
     check_source: bool = False
+    policy: InnerPolicy = field(default_factory=InnerPolicy)
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,11 +100,13 @@ class SessionEnded:
         call_id: our call id, free again.
         reason: why, in words for a person.
         session: what is left of it, to read its counters.
+        cause: why, for programs.
     """
 
     call_id: int
     reason: str
     session: Session
+    cause: Cause = Cause.HUNG_UP
 
 
 EndpointEvent: TypeAlias = (
@@ -164,11 +171,11 @@ class Endpoint:
         """
         self.control.start(now)
 
-    def provide_secret(self, call_id: int, secret: Secret | None, now: float) -> None:
-        """Answer SecretWanted. A call that has ended meanwhile is no error."""
+    def provide_secret(self, call_id: int, secret: Secret | None, now: float, objection: str = "") -> None:
+        """Answer SecretWanted; see ``Link.provide_secret``. A call that has ended meanwhile is no error."""
         session = self.sessions.get(call_id)
         if session is not None and session.closed is None:
-            session.provide_secret(secret, now)
+            session.provide_secret(secret, now, objection)
             self.settle(now)
 
     def assign_address(
@@ -201,6 +208,13 @@ class Endpoint:
             session.close(reason, now)
             self.settle(now)
 
+    def abort_session(self, call_id: int, reason: str, now: float) -> None:
+        """End at once what ``close_session`` did not end in time: only the control messages are sent."""
+        if call_id in self.sessions:
+            self._end_call(call_id, now)
+            self._end_session(call_id, reason, Cause.ASKED)
+            self.settle(now)
+
     def close(self, reason: str, now: float) -> None:
         """End everything in order; ConnectionClosed is the last event."""
         if self.control.closed:
@@ -216,7 +230,7 @@ class Endpoint:
         """End at once what ``close`` did not end in time: say so on the control connection and wait for nobody."""
         for call_id in list(self.sessions):
             self._end_call(call_id, now)
-            self._end_session(call_id, reason)
+            self._end_session(call_id, reason, Cause.ASKED)
         if not self.control.closed and self.control.established:
             self.control.stop(StopReason.STOP_LOCAL_SHUTDOWN, now)
         self.settle(now)
@@ -367,7 +381,7 @@ class Endpoint:
                 self._closing = self._closing or event.reason
             case CallEnded():
                 self._early.pop(event.call_id, None)
-                self._end_session(event.call_id, event.reason)
+                self._end_session(event.call_id, event.reason, event.why)
                 if self.role is Role.CLIENT and not self.control.closed:
                     self._closing = self._closing or event.reason
             case ConnectionClosed():
@@ -387,6 +401,7 @@ class Endpoint:
                 peer_processing_delay=delay / 10,
             ),
             check_source=self.config.check_source,
+            policy=self.config.policy,
         )
         self.sessions[call_id] = session
         self._events.append(SessionStarted(call_id, peer_call_id))
@@ -403,7 +418,7 @@ class Endpoint:
             if session.closed is not None:
                 moved = True
                 self._end_call(call_id, now)
-                self._end_session(call_id, session.closed.reason)
+                self._end_session(call_id, session.closed.reason, session.closed.cause)
         return moved
 
     def _end_call(self, call_id: int, now: float) -> None:
@@ -416,9 +431,12 @@ class Endpoint:
         else:
             self.control.disconnect_call(call_id, DisconnectResult.ADMIN_SHUTDOWN, now)
 
-    def _end_session(self, call_id: int, reason: str) -> None:
+    def _end_session(self, call_id: int, reason: str, cause: Cause) -> None:
         session = self.sessions.pop(call_id, None)
         if session is not None:
             closing = session.link.closing
-            reason = closing.reason if closing else session.link.last_words or reason
-            self._events.append(SessionEnded(call_id, reason, session))
+            if closing is not None:
+                reason, cause = closing.reason, closing.cause
+            elif session.link.last_words:
+                reason, cause = session.link.last_words, session.link.cause_of_last_words
+            self._events.append(SessionEnded(call_id, reason, session, cause))

@@ -12,6 +12,8 @@ RemoteProtocolError is raised by the parsers alone, for those who call them dire
 
 from __future__ import annotations
 
+from pypptp.causes import Cause
+
 
 class PptpError(Exception):
     """Base of every exception pypptp raises on purpose."""
@@ -45,4 +47,15 @@ class ConfigurationError(PptpError):
 
 
 class NetworkError(PptpError):
-    """The operating system refused something. The text is one sentence with the cure."""
+    """The operating system refused something. The text is one sentence with the cure.
+
+    Attributes:
+        cause: SYSTEM, or why a server cannot be reached.
+    """
+
+    cause: Cause = Cause.SYSTEM
+
+    def __init__(self, message: str, *, cause: Cause | None = None) -> None:
+        super().__init__(message)
+        if cause is not None:
+            self.cause = cause

@@ -14,7 +14,16 @@ from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any, Final
 
+from pypptp.causes import Cause
 from pypptp.gre import DELIVER, HEADROOM, Tunnel, TunnelConfig
+from pypptp.inner_traffic import (
+    SPECIAL,
+    TO_LOOPBACK,
+    TO_MULTICAST,
+    InnerPolicy,
+    fragmentation_needed,
+    unpack_addresses,
+)
 from pypptp.mppe.cipher import IMPLAUSIBLE, NEEDS_RESET, OK
 from pypptp.mppe.rc4 import bind
 from pypptp.ppp.auth import Secret
@@ -26,6 +35,13 @@ from pypptp.roles import RandomBytes, Role
 
 IMPLAUSIBLE_LIMIT: Final = 64
 """Implausible frames in a row after which CCP is negotiated anew, once, and then the session ended."""
+
+CLEAR_LIMIT: Final = 64
+"""Packets in clear in a row, where they have to be encrypted, after which the session is ended: it is no accident, and
+not one forged packet either."""
+
+ANSWER_INTERVAL: Final = 0.1
+"""Seconds at least between two answers to packets that are too long (RFC 1812 section 4.3.2.8)."""
 
 # Plain numbers: to find a member of an enumeration takes longer than to compare with it.
 _COMPRESSED: Final = int(Protocol.COMPRESSED)
@@ -51,7 +67,11 @@ class SessionCounters:
         not_encrypted_data: encrypted frames without MPPE, or before it.
         undecryptable: encrypted frames the cipher refused, negotiation inside MPPE among them (RFC 3078 section 3 has
             none); the decryptor says why.
-        wrong_source: packets from the peer with a source address that is not the one it was given (RFC 2827).
+        wrong_source: packets from the peer with a source address it cannot have (RFC 2827): on a server any but the one
+            it was given, on a client our own.
+        to_loopback: packets from the peer to this host's loop-back.
+        to_multicast: packets from the peer to multicast or broadcast.
+        nested: packets from the peer that would make a tunnel inside the tunnel.
     """
 
     packets_in: int = 0
@@ -65,6 +85,9 @@ class SessionCounters:
     not_encrypted_data: int = 0
     undecryptable: int = 0
     wrong_source: int = 0
+    to_loopback: int = 0
+    to_multicast: int = 0
+    nested: int = 0
 
 
 class Session:
@@ -97,6 +120,7 @@ class Session:
         secret: Secret | None = None,
         tunnel: TunnelConfig | None = None,
         check_source: bool = False,
+        policy: InnerPolicy | None = None,
     ) -> None:
         """Make a session that waits for ``up``.
 
@@ -108,7 +132,9 @@ class Session:
             random: source of random octets.
             secret: the user's own, on a client.
             tunnel: limits of the GRE tunnel.
-            check_source: drop packets whose source address is not the peer's inner address.
+            check_source: drop packets with a source address the peer cannot have: on a server any but the one it was
+                given, on a client our own.
+            policy: where the peer's packets may go.
         """
         self.call_id = call_id
         self.peer_call_id = peer_call_id
@@ -118,11 +144,20 @@ class Session:
         self.packet_end = 0
         self.closed: LinkClosed | None = None
         self._check_source = check_source
+        self._role = role
+        self._policy = InnerPolicy() if policy is None else policy
+        self._guarded = self._policy.guarded
+        # One comparison for either end: a server knows what the source is, a client what it is not.
+        self._known_source = -1
+        self._source_is_known = False
         self._peer_address = b""
+        self._next_answer = 0.0
         self._datagrams: list[bytes] = []
         self._events: deque[LinkEvent] = deque()
         self._network_up = False
         self._encryption_renegotiated = False
+        self._clear_run = 0
+        self._packets_before_clear = -1
         self._now = 0.0
         self._load_path()
 
@@ -211,7 +246,7 @@ class Session:
             self._leave_fast_path(bytes(memoryview(buffer)[frame_start:end]), sequence, now)
             return 0
         if not self._receives_clear:
-            self.counters.clear_refused += 1
+            self._refuse_clear(now)
             return 0
         if end - start < _SMALLEST_PACKET or buffer[start] & 0xF0 != _VERSION_4:
             self.counters.not_ipv4 += 1
@@ -223,8 +258,13 @@ class Session:
         if not self._network_up:
             counters.not_up += 1
             return 0
-        if self._check_source and buffer[start + 12 : start + 16] != self._peer_address:
+        source, destination = unpack_addresses(buffer, start)
+        if (source == self._known_source) is not self._source_is_known:
             counters.wrong_source += 1
+            return 0
+        if (SPECIAL[buffer[start + 16]] or destination in self._guarded) and self._refuse_destination(
+            buffer, start, end, destination
+        ):
             return 0
         counters.packets_in += 1
         counters.octets_in += end - start
@@ -250,6 +290,54 @@ class Session:
 
     # What is too rare to be fast.
 
+    def _refuse_destination(self, buffer: bytearray, start: int, end: int, destination: int) -> bool:
+        verdict = self._policy.judge(buffer, start, end, destination)
+        if not verdict:
+            return False
+        if verdict == TO_LOOPBACK:
+            self.counters.to_loopback += 1
+        elif verdict == TO_MULTICAST:
+            self.counters.to_multicast += 1
+        else:
+            self.counters.nested += 1
+        return True
+
+    def answer_refused(self, buffer: bytearray, start: int, end: int, now: float) -> bytes | None:
+        """Return what is to be told the sender of a packet that ``encapsulate`` refused, as if the peer had sent it.
+
+        A TUN has the MTU that was agreed, so the kernel fragments, or answers itself. A packet that is longer had been
+        queued when the link was negotiated anew, with a smaller one, or somebody has changed the interface's MTU.
+
+        Args:
+            buffer: as in ``encapsulate``.
+            start: as in ``encapsulate``.
+            end: as in ``encapsulate``.
+            now: the time.
+
+        Returns:
+            An IP packet with ICMP's "fragmentation needed" (RFC 1191), or None; not more than one in ANSWER_INTERVAL.
+        """
+        if not self._network_up or end - start <= self._longest_packet or now < self._next_answer:
+            return None
+        answer = fragmentation_needed(buffer, start, end, source=self._peer_address, mtu=self._longest_packet)
+        if answer is not None:
+            self._next_answer = now + ANSWER_INTERVAL
+        return answer
+
+    def _refuse_clear(self, now: float) -> None:
+        counters = self.counters
+        counters.clear_refused += 1
+        self._pass_over()
+        if not self._network_up:
+            return
+        if counters.packets_in != self._packets_before_clear:
+            self._packets_before_clear = counters.packets_in
+            self._clear_run = 0
+        self._clear_run += 1
+        if self._clear_run == CLEAR_LIMIT:
+            self.link.close("the peer sends packets in clear that must be encrypted", now, Cause.ENCRYPTION)
+            self._follow_link(now)
+
     def _refuse_packet(self, length: int) -> int:
         if not self._network_up:
             self.counters.not_up += 1
@@ -274,18 +362,22 @@ class Session:
     def _despair(self, now: float) -> None:
         if self._encryption_renegotiated:
             reason = f"{IMPLAUSIBLE_LIMIT} frames in a row decrypted to nothing sensible, twice"
-            self.link.close(reason, now)
+            self.link.close(reason, now, Cause.ENCRYPTION)
         else:
             self._encryption_renegotiated = True
             self.link.renegotiate_encryption(now)
         self._follow_link(now)
 
     def _leave_fast_path(self, frame: bytes, sequence: int, now: float) -> None:
+        self._pass_over()
+        self.link.receive(frame, now, sequence)
+        self._follow_link(now)
+
+    def _pass_over(self) -> None:
+        """Tell the decryptor of a frame in clear, refused or not: its GRE number is no MPPE frame that was lost."""
         decryptor = self.link.decryptor
         if decryptor is not None:
             decryptor.pass_over()
-        self.link.receive(frame, now, sequence)
-        self._follow_link(now)
 
     def _follow_link(self, now: float) -> None:
         """Take from the link what it has to send and to say, and load the fast path with its new state."""
@@ -295,11 +387,17 @@ class Session:
             self._datagrams.append(bytes(memoryview(buffer)[start:]))
         while (event := self.link.next_event()) is not None:
             if isinstance(event, NetworkUp):
-                self._peer_address = event.peer.packed
+                self._know_addresses(event)
             elif isinstance(event, LinkClosed):
                 self.closed = event
             self._events.append(event)
         self._load_path()
+
+    def _know_addresses(self, network: NetworkUp) -> None:
+        self._peer_address = network.peer.packed
+        if self._check_source:
+            self._source_is_known = self._role is Role.SERVER
+            self._known_source = int(network.peer if self._source_is_known else network.local)
 
     def _load_path(self) -> None:
         link = self.link
@@ -323,9 +421,9 @@ class Session:
         self.link.up(now)
         self._follow_link(now)
 
-    def provide_secret(self, secret: Secret | None, now: float) -> None:
-        """Answer SecretWanted."""
-        self.link.provide_secret(secret, now)
+    def provide_secret(self, secret: Secret | None, now: float, objection: str = "") -> None:
+        """Answer SecretWanted; see ``Link.provide_secret``."""
+        self.link.provide_secret(secret, now, objection)
         self._follow_link(now)
 
     def assign_address(

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from hypothesis import settings
 
+from pypptp.net import resolv_conf
+
 ROOT = Path(__file__).resolve().parent.parent
 VECTORS = ROOT / "tests" / "vectors"
 
@@ -19,6 +21,12 @@ settings.register_profile("ci", deadline=None, derandomize=True, max_examples=10
 settings.register_profile("dev", deadline=None, max_examples=100)
 settings.register_profile("thorough", deadline=None, max_examples=5000)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.environ.get("CI") else "dev"))
+
+
+@pytest.fixture(autouse=True)
+def _no_real_name_servers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A test that forgets to say where /etc/resolv.conf and its copy are finds none."""
+    monkeypatch.setattr(resolv_conf, "STATE_FOLDER", Path("/nonexistent/pypptp"))
 
 
 def _why_no_netns() -> str | None:

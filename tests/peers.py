@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import struct
+from dataclasses import replace
 from ipaddress import IPv4Address
 from typing import Any
 
 from pypptp.endpoint import Endpoint, EndpointConfig
+from pypptp.inner_traffic import InnerPolicy
 from pypptp.ppp.auth import Secret
 from pypptp.ppp.config import LinkConfig
 from pypptp.roles import Role
@@ -26,19 +28,21 @@ def make_network(
     user: str = USER,
     seed: int = 1,
     check_source: bool = True,
+    policy: InnerPolicy | None = None,
     **network: Any,
 ) -> SimulatedNetwork:
     """Join a client and a server; ``client`` and ``server`` are settings of their LinkConfig."""
+    both = EndpointConfig(link=LinkConfig(name=user), check_source=check_source, policy=policy or InnerPolicy())
     client_end = Endpoint(
         Role.CLIENT,
-        EndpointConfig(link=LinkConfig(**{"name": user, **(client or {})})),
+        replace(both, link=LinkConfig(**{"name": user, **(client or {})})),
         random=seeded(seed),
         now=0.0,
         secret=Secret(password=password),
     )
     server_end = Endpoint(
         Role.SERVER,
-        EndpointConfig(link=LinkConfig(**{"name": "pptpd", **(server or {})}), check_source=check_source),
+        replace(both, link=LinkConfig(**{"name": "pptpd", **(server or {})})),
         random=seeded(seed + 1000),
         now=0.0,
     )
@@ -55,7 +59,13 @@ def connected(**settings: Any) -> SimulatedNetwork:
 
 
 def ip_packet(
-    payload: bytes = b"", *, source: str = CLIENT_ADDRESS, destination: str = SERVER_ADDRESS, number: int = 0
+    payload: bytes = b"",
+    *,
+    source: str = CLIENT_ADDRESS,
+    destination: str = SERVER_ADDRESS,
+    number: int = 0,
+    protocol: int = 17,
+    fragment: int = 0,
 ) -> bytes:
     """Return an IPv4 packet with a right header; the number is its identification and makes it one of many."""
     length = 20 + len(payload)
@@ -64,9 +74,9 @@ def ip_packet(
         0,
         length,
         number & 0xFFFF,
-        0,
+        fragment,
         64,
-        17,
+        protocol,
         0,
         IPv4Address(source).packed,
         IPv4Address(destination).packed,

@@ -192,7 +192,7 @@ def test_the_next_frame_decrypts_after_many_frames_in_clear(frames: int) -> None
     network.server.packets_received()
     (session,) = network.client.sessions.values()
     for number in range(frames):
-        session.link.lcp.send_echo_request()
+        session.link.lcp.send_echo_request(network.now)
         session.link.handle_timer(network.now)
         session._follow_link(network.now)
         if number % 50 == 0:

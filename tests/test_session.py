@@ -12,14 +12,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pypptp import session as session_module
 from pypptp.gre import build_header, parse_header
+from pypptp.inner_traffic import InnerPolicy
+from pypptp.mppe import Encryptor, Strength
 from pypptp.mppe.rc4 import bind
 from pypptp.ppp.config import LinkConfig, MppePolicy
 from pypptp.ppp.encryption import RESET_INTERVAL
 from pypptp.ppp.events import NetworkDown, NetworkUp
 from pypptp.ppp.link import Phase
 from pypptp.roles import Role
-from pypptp.session import IMPLAUSIBLE_LIMIT, Session, SessionCounters
+from pypptp.session import ANSWER_INTERVAL, CLEAR_LIMIT, IMPLAUSIBLE_LIMIT, Session, SessionCounters
 from pypptp.testing import Direction, SimulatedNetwork, seeded
 from tests.peers import CLIENT_ADDRESS, SERVER_ADDRESS, connected, ip_packet, make_network
 
@@ -64,9 +67,16 @@ class Pair:
     def receive(self, datagram: bytes) -> bytes | None:
         return received(self.server, datagram, self.now)
 
-    def refused(self) -> dict[str, int]:
-        """What the server has refused, by reason."""
-        counters = self.server.counters
+    def back(self, packet: bytes) -> bytes | None:
+        """What the client finds in the server's GRE packet around an IP packet."""
+        buffer = bytearray(Session.HEADROOM) + packet
+        start = self.server.encapsulate(bind(buffer), buffer, Session.HEADROOM, len(buffer), self.now)
+        assert start, self.server.counters
+        return received(self.client, bytes(buffer[start:]), self.now)
+
+    def refused(self, end: str = "server") -> dict[str, int]:
+        """What an end has refused, by reason."""
+        counters = self.server.counters if end == "server" else self.client.counters
         passed = ("packets_in", "octets_in", "packets_out", "octets_out")
         named = {field.name: getattr(counters, field.name) for field in fields(SessionCounters)}
         return {name: count for name, count in named.items() if count and name not in passed}
@@ -233,6 +243,46 @@ def test_clear_packets_are_refused_under_mppe() -> None:
     assert pair.receive(pair.send(ip_packet())) == ip_packet()
 
 
+@pytest.mark.parametrize("end", ["server", "client"])
+@pytest.mark.parametrize("mppe", [MppePolicy.REQUIRE, MppePolicy.PREFER])
+def test_who_goes_on_in_clear_is_ended_with_the_reason(end: str, mppe: MppePolicy) -> None:
+    pair = Pair(client={"mppe": mppe}, server={"mppe": mppe})
+    near, far = (pair.server, pair.client) if end == "server" else (pair.client, pair.server)
+    addresses = {"source": CLIENT_ADDRESS, "destination": SERVER_ADDRESS}
+    if end == "client":
+        addresses = {"source": SERVER_ADDRESS, "destination": CLIENT_ADDRESS}
+
+    def send(frame: bytes) -> bytes | None:
+        buffer = bytearray(Session.HEADROOM) + frame
+        start = far.tunnel.write_header(buffer, Session.HEADROOM, len(buffer), pair.now)
+        return received(near, bytes(buffer[start:]), pair.now)
+
+    assert far.link.encryptor is not None
+    for number in range(3 * CLEAR_LIMIT):
+        assert send(b"\x21" + ip_packet(number=number, **addresses)) is None
+        if number % (CLEAR_LIMIT - 1) == 0:
+            genuine = ip_packet(number=number, **addresses)
+            assert send(b"\xfd" + far.link.encryptor.encrypt_frame(b"\x00\x21" + genuine)) == genuine
+    assert near.link.phase is Phase.NETWORK
+    for number in range(CLEAR_LIMIT):
+        assert send(b"\x21" + ip_packet(number=number, **addresses)) is None
+    pair.network.server.settle(pair.now)
+    pair.network.client.settle(pair.now)
+    assert pair.network.run_until(lambda: pair.network.closed, 10)
+    assert pair.network.reasons(end) == ["the peer sends packets in clear that must be encrypted"]
+
+
+def test_refused_clear_packets_are_no_mppe_frames_that_were_lost(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session_module, "CLEAR_LIMIT", 1 << 20)
+    pair = Pair()
+    assert pair.receive(pair.send(ip_packet())) == ip_packet()
+    for number in range(4_200):
+        assert pair.receive(pair.send_frame(b"\x21" + ip_packet(number=number))) is None
+    # The 12-bit count has gone round in the GRE numbers alone; the key has not changed once.
+    assert pair.receive(pair.send(ip_packet(b"next"))) == ip_packet(b"next")
+    assert pair.refused() == {"clear_refused": 4_200}
+
+
 def test_encrypted_packets_without_mppe() -> None:
     pair = Pair(client=DENY, server=DENY)
     assert pair.receive(pair.send_frame(b"\xfd\x90\x00" + ip_packet())) is None
@@ -249,6 +299,86 @@ def test_a_source_that_is_not_the_clients(mppe: bool) -> None:
     assert pair.refused() == {"wrong_source": 1}
     free = Pair(check_source=False)
     assert free.receive(free.send(stranger)) == stranger
+
+
+def test_a_client_takes_every_source_but_itself() -> None:
+    pair = Pair()
+    anybody = ip_packet(source="198.51.100.7", destination=CLIENT_ADDRESS)
+    ourselves = ip_packet(source=CLIENT_ADDRESS, destination=CLIENT_ADDRESS)
+    assert pair.back(anybody) == anybody
+    assert pair.back(ourselves) is None
+    assert pair.refused("client") == {"wrong_source": 1}
+    free = Pair(check_source=False)
+    assert free.back(ourselves) == ourselves
+
+
+@pytest.mark.parametrize(
+    ("destination", "counter"),
+    [
+        ("127.0.0.1", "to_loopback"),
+        ("127.255.255.254", "to_loopback"),
+        ("0.0.0.0", "to_loopback"),
+        ("224.0.0.251", "to_multicast"),
+        ("239.255.255.250", "to_multicast"),
+        ("255.255.255.255", "to_multicast"),
+    ],
+)
+@pytest.mark.parametrize("to", ["server", "client"])
+def test_destinations_nobody_may_send_to(to: str, destination: str, counter: str) -> None:
+    pair, source = Pair(), CLIENT_ADDRESS if to == "server" else SERVER_ADDRESS
+    packet = ip_packet(source=source, destination=destination)
+    assert (pair.receive(pair.send(packet)) if to == "server" else pair.back(packet)) is None
+    assert pair.refused(to) == {counter: 1}
+
+
+def test_multicast_where_it_is_allowed() -> None:
+    pair = Pair(policy=InnerPolicy(multicast=True))
+    for destination in ("224.0.0.251", "255.255.255.255"):
+        packet = ip_packet(destination=destination)
+        assert pair.receive(pair.send(packet)) == packet
+    assert pair.receive(pair.send(ip_packet(destination="127.0.0.1"))) is None
+    assert pair.refused() == {"to_loopback": 1}
+
+
+def test_a_tunnel_inside_the_tunnel() -> None:
+    own = {int(IPv4Address(SERVER_ADDRESS))}
+    pair = Pair(policy=InnerPolicy(guarded=own))
+    control = b"\x80\x00\x06\xbb" + bytes(16)
+    refused = [ip_packet(control, protocol=6), ip_packet(bytes(20), protocol=47)]
+    for packet in refused:
+        assert pair.receive(pair.send(packet)) is None
+    assert pair.refused() == {"nested": 2}
+    elsewhere = ip_packet(control, protocol=6, destination="198.51.100.7")
+    web = ip_packet(b"\x80\x00\x00\x50" + bytes(16), protocol=6)
+    for packet in (elsewhere, web):
+        assert pair.receive(pair.send(packet)) == packet
+    # The addresses are looked at as they are now.
+    own.add(int(IPv4Address("198.51.100.7")))
+    assert pair.receive(pair.send(elsewhere)) is None
+    own.clear()
+    assert pair.receive(pair.send(refused[0])) == refused[0]
+
+
+def test_a_packet_over_the_mru_is_answered_once_in_a_while() -> None:
+    pair = Pair()
+    mtu = pair.client.link.mtu
+    long = ip_packet(bytes(mtu - 19), fragment=0x4000)
+    buffer = bytearray(Session.HEADROOM) + long
+    at, end, now = Session.HEADROOM, len(buffer), pair.now
+    assert pair.client.encapsulate(bind(buffer), buffer, at, end, now) == 0
+    assert pair.client.counters.too_long == 1
+    answer = pair.client.answer_refused(buffer, at, end, now)
+    assert answer is not None
+    assert answer[9] == 1
+    assert answer[12:20] == IPv4Address(SERVER_ADDRESS).packed + IPv4Address(CLIENT_ADDRESS).packed
+    assert answer[20:22] == bytes([3, 4])
+    assert int.from_bytes(answer[26:28], "big") == mtu
+    assert pair.client.answer_refused(buffer, at, end, now) is None
+    assert pair.client.answer_refused(buffer, at, end, now + ANSWER_INTERVAL) == answer
+    later = now + 1.0
+    assert pair.client.answer_refused(buffer, at, end - 1, later) is None  # it fits
+    buffer[at + 6] = 0  # may be fragmented
+    assert pair.client.answer_refused(buffer, at, end, later) is None
 
 
 @pytest.mark.parametrize("frame", [b"\x21", b"\x21\x45", b"\x00\x21" + bytes(40), b"\x21\x60" + bytes(40)])
@@ -324,10 +454,58 @@ def test_ten_thousand_forged_frames_keep_nobody_out() -> None:
     assert pair.refused() == {"undecryptable": 10_000}
 
 
+@pytest.mark.parametrize("ahead", [1, 64, 1000, 1 << 20], ids="{} ahead at most".format)
+def test_every_count_in_a_row_ends_and_stalls_nothing(ahead: int) -> None:
+    """Nobody else sends anything meanwhile; and what the genuine end sends afterwards passes."""
+    pair = Pair()
+    network = pair.network
+    packet = ip_packet(b"genuine")
+    assert pair.receive(pair.send(packet)) == packet
+    draw = random.Random(7)
+    ups = network_ups(network)
+    now = pair.now
+    for number in range(10_000):
+        payload = b"\xfd" + (0x9000 | number & 0xFFF).to_bytes(2, "big") + bytes(1)
+        forged = pair.forge(payload, ahead=draw.randrange(ahead))
+        assert len(forged) <= 20
+        now += 0.0002
+        assert received(pair.server, forged, now) is None
+        timer = pair.server.get_timer()
+        if timer is not None and timer <= now:
+            pair.server.handle_timer(now)
+        assert pending(pair.server, now) == []
+    network.server.settle(now)
+    assert pair.server.closed is None
+    assert (pair.server.link.phase, network_ups(network)) == (Phase.NETWORK, ups)
+    passed = []
+    for number in range(100):
+        found = received(pair.server, pair.send(ip_packet(number=number)), now)
+        passed += ([found] if found else []) + pending(pair.server, now)
+    # A number that a forged frame holds in the queue is lost to the genuine one: a window's worth at most.
+    assert len(passed) >= (100 if ahead == 1 else 36)
+    assert passed[-1] == ip_packet(number=99)
+
+
 def break_cipher(pair: Pair) -> None:
-    """Have the server get as many frames in a row that make no sense as it stands."""
-    for _ in range(IMPLAUSIBLE_LIMIT):
-        pair.receive(pair.forge(b"\xfd\x90" + bytes(60)))
+    """Have the client encrypt with another key, until the server has had enough."""
+    encryptor = pair.client.link.encryptor
+    assert encryptor is not None
+    stranger = Encryptor(bytes(16), Strength.BITS_128, stateless=True)
+    stranger._count = encryptor._count
+    now = pair.now
+    for number in range(IMPLAUSIBLE_LIMIT):
+        assert pair.server.link.encryption.ccp.opened
+        assert pair.server.closed is None, number
+        frame = b"\xfd" + stranger.encrypt_frame(b"\x00\x21" + ip_packet(number=number))
+        assert received(pair.server, pair.send_frame(frame), now) is None
+        # Each is taken back, so the next one waits as if it had been lost.
+        timer = pair.server.get_timer()
+        if timer is not None and timer < now + 1.0:
+            now = timer
+            pair.server.handle_timer(now)
+        assert pending(pair.server, now) == []
+    network = pair.network
+    network.now = now
 
 
 def test_a_cipher_out_of_step_is_negotiated_anew_once_and_then_given_up() -> None:

@@ -22,7 +22,7 @@ EXIT_UNREADABLE = 2
 
 
 @click.command(
-    short_help="Look through a server's files without starting it.",
+    short_help="Look through a server's or a client's files without starting it.",
     epilog="Exit status: 0 nothing wrong, warnings perhaps; 1 errors; 2 a file cannot be read.",
 )
 @click.argument("files", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path))
@@ -30,10 +30,10 @@ EXIT_UNREADABLE = 2
 @click.option("--no-system", is_flag=True, help="Look at the files alone, not at this machine.")
 @click.option("-q", "--quiet", is_flag=True, help="Leave out what has no effect and needs none.")
 def check(files: tuple[Path, ...], as_json: bool, no_system: bool, quiet: bool) -> int:
-    """Look through a server's files without starting it: pptpd.conf, pppd's options, chap-secrets, or TOML.
+    """Look through files without starting anything: pptpd.conf, pppd's options, chap-secrets, peers files, TOML.
 
     Each finding is one line, FILE:LINE: LEVEL: what is wrong and what to do. A pptpd.conf is looked through with the
-    option files and the secrets that go with it.
+    option files and the secrets that go with it; so is a peers file, and a connection of NetworkManager's.
     """
     found: list[Finding] = []
     unreadable: list[str] = []

@@ -17,12 +17,26 @@ EXIT_USAGE = 2
 SUBCOMMANDS = {
     "server": "Serve PPTP clients, in place of pptpd and pppd.",
     "client": "Connect to a PPTP server, in place of pptp-linux and pppd.",
+    "setup": "Set a connection up, or delete it, in place of pptpsetup.",
+    "call": "Connect by a name that was set up, in place of pppd call.",
+    "hangup": "End a connection that 'pypptp call' made.",
+    "list": "List the connections that were set up, and which are up.",
+    "doctor": "Say what keeps a tunnel from working, and the cure.",
+    "status": "Show which servers and clients run here, and how they are.",
+    "sessions": "List who is connected to a running server.",
+    "top": "Watch the sessions of a running server live.",
+    "disconnect": "End sessions of a running server: a user's, one, or all.",
+    "reload": "Have a running server read its users again.",
+    "drain": "Have a running server end when its last session has ended.",
     "undo": "Take back what a killed server or client left behind.",
     "user": "Add, remove and list users, and change their passwords.",
-    "check": "Look through a server's files without starting it.",
+    "check": "Look through a server's or a client's files without starting it.",
     "convert": "Write pptpd's files as a settings file of pypptp's.",
     "decode": "List and decrypt the PPTP sessions of a capture file.",
     "spec": "Hold a PPTP server or client against the standards.",
+    "probe": "Ask a server what it is and what it would agree to.",
+    "load": "Open many sessions with a server of one's own, and time them.",
+    "proxy": "Be a bad line between a client and a server of one's own.",
     "demo": "Show a tunnel at work between three network namespaces.",
 }
 """One module each in this package, imported when it is called: a command pays for nothing it does not use."""
@@ -66,7 +80,8 @@ def cli() -> None:
 def main() -> None:
     """Run the command line; every failure is one line on stderr and an exit status.
 
-    Exit status: 0 done, 1 failed, 2 a wrong option, file or address.
+    Exit status: 0 done, 1 failed, 2 a wrong option, file or address; what ``client`` has beside is in
+    pypptp.service.exit_status.
     """
     try:
         status = cli.main(standalone_mode=False)
@@ -80,7 +95,9 @@ def main() -> None:
     except ConfigurationError as error:
         fail(str(error), EXIT_USAGE)
     except PptpError as error:
-        fail(str(error), EXIT_FAILURE)
+        from pypptp.service.exit_status import exit_status
+
+        fail(str(error), exit_status(error))
     except BrokenPipeError:
         # The reader of our output has gone, "pypptp decode ... | head"; Python would say so again at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -98,6 +98,7 @@ def _rows(findings: Findings) -> list[tuple[str, str]]:
                 f"framing {control.framing}, bearer {control.bearer}, {control.maximum_channels} channels at most",
             ),
         ]
+        rows += [("looks like", ", ".join(control.looks_like))] if control.looks_like else []
     if call is not None:
         rows.append(("call", f"{call.result}, {call.connect_speed} bit/s, window {call.window}"))
         rows.append(("call ids", ", ".join(map(str, call.call_ids)) or "none"))

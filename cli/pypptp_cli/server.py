@@ -11,6 +11,7 @@ from pypptp.net.journal import Journal
 from pypptp.net.linux import LinuxEdge
 from pypptp.service.findings import log_findings
 from pypptp.service.run import require_system, set_up_logging
+from pypptp.service.secrecy import guard_memory
 from pypptp.service.serve import run_server
 from pypptp.service.settings import ServerSettings
 from pypptp_cli.settings_options import read_settings, settings_options
@@ -29,9 +30,10 @@ def server(**flags: Any) -> None:
     """
     settings, findings = read_settings(ServerSettings, flags)
     set_up_logging(settings.log_level)
+    guard_memory()
     log_findings(findings)
     require_system()
-    run_server(settings, edge=LinuxEdge(Journal("server")), announce_account=_announce)
+    run_server(settings, edge=LinuxEdge(Journal(settings.instance or "server")), announce_account=_announce)
 
 
 def _announce(account: Account) -> None:

@@ -13,13 +13,16 @@ from pypptp.service.legacy import read_pptpd_conf
 from pypptp.service.options import options_of
 from pypptp.service.settings import CommonSettings, ServerSettings, make_settings
 from pypptp.service.toml_file import load_toml
+from pypptp_cli.completing import complete_files, completer_of
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Settings = TypeVar("Settings", bound=CommonSettings)
 
 
-def settings_options(kind: type[CommonSettings]) -> Callable[[Function], Function]:
+def settings_options(kind: type[CommonSettings], *, preset: str = "") -> Callable[[Function], Function]:
     """Decorate a command with every option of a settings class, and with ``--config``.
+
+    With ``preset``, words for what the settings come from already, there is no ``--config`` and nothing is required.
 
     Values arrive as the words the user wrote; ``read_settings`` checks them, so that a flag and a line of a file are
     judged by the same code and in the same words.
@@ -31,14 +34,21 @@ def settings_options(kind: type[CommonSettings]) -> Callable[[Function], Functio
             function = click.option(
                 option.declaration,
                 option.field,
-                help=option.help_text,
+                help=f"{option.help} (default {preset}'s)" if preset and option.required else option.help_text,
                 metavar=None if option.kind.is_flag else option.kind.metavar,
                 multiple=option.kind.repeatable,
                 default=None,
                 type=click.BOOL if option.kind.is_flag else click.STRING,
+                shell_complete=completer_of(option.kind),
             )(function)
+        if preset:
+            return function
         return click.option(
-            "--config", metavar="FILE", help=f"TOML file with the same options{old}; those given here win", default=None
+            "--config",
+            metavar="FILE",
+            help=f"TOML file with the same options{old}; those given here win",
+            default=None,
+            shell_complete=complete_files,
         )(function)
 
     return decorate

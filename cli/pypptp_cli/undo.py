@@ -14,11 +14,13 @@ from pypptp_cli.main import EXIT_FAILURE
 
 @click.command(epilog="What a running pypptp changed is left alone: stop it, and it takes its changes back itself.")
 @click.option("--dry-run", is_flag=True, help="Only say what would be taken back")
+@click.option("--keep-kill-switch", is_flag=True, help="Leave a client's kill switch in place")
 @click.pass_context
-def undo(ctx: click.Context, dry_run: bool) -> None:
+def undo(ctx: click.Context, dry_run: bool, keep_kill_switch: bool) -> None:
     """Take back what a server or client that was killed left behind.
 
-    Routes, IPv4 forwarding and NAT of this network namespace become what they were before. A server or client does the
+    Routes, firewall tables, IPv4 forwarding and proxy ARP of this network namespace, and the name servers, become what
+    they were before. So does a kill switch: from then on packets may leave in clear again. A server or client does the
     same when it starts.
     """
     if os.geteuid() != 0:
@@ -28,7 +30,7 @@ def undo(ctx: click.Context, dry_run: bool) -> None:
     except NetworkError as error:
         click.echo(f"nothing to take back: this user has no journal ({error})")
         return
-    recovery = recover(folder=folder, dry_run=dry_run)
+    recovery = recover(folder=folder, dry_run=dry_run, keep_kill_switch=keep_kill_switch)
     for change in recovery.taken_back:
         click.echo(f"{'would take back' if dry_run else 'took back'} {change}")
     for change in recovery.left:

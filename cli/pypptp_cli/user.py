@@ -19,6 +19,7 @@ from pypptp.auth.secrets_editor import add_user, change_secret, edit_file, remov
 from pypptp.errors import ConfigurationError
 from pypptp.ppp.auth.mschap import nt_password_hash
 from pypptp.service.lint import weakness_of
+from pypptp_cli.completing import complete_users
 
 SECRETS = "/etc/ppp/chap-secrets"
 
@@ -71,7 +72,7 @@ def add(name: str, path: Path, server: str, addresses: tuple[str, ...], generate
 
 
 @user.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_users)
 @_file
 @_server
 def remove(name: str, path: Path, server: str | None) -> None:
@@ -81,7 +82,7 @@ def remove(name: str, path: Path, server: str | None) -> None:
 
 
 @user.command()
-@click.argument("name")
+@click.argument("name", shell_complete=complete_users)
 @_file
 @_server
 @_generate

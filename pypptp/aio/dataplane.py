@@ -30,6 +30,7 @@ from typing import Any, Final, TypeAlias
 from pypptp.aio.batch_io import BATCH, BatchIo, Route, default
 from pypptp.aio.crowd import Crowd, carries_control
 from pypptp.aio.fair_loop import FairLoop
+from pypptp.aio.rates import TokenBucket
 from pypptp.errors import LocalProtocolError
 from pypptp.gre.header import FIXED_LENGTH, PROTOCOL_TYPE
 from pypptp.mppe.rc4 import bind
@@ -43,6 +44,9 @@ LARGEST_MTU: Final = 1900
 
 EARLY_PACKETS: Final = 16
 """Packets kept for a TUN that is not there yet; it takes a millisecond or two to make one."""
+
+SHORTEST_PAUSE: Final = 0.001
+"""Seconds a flow over its rate is left alone at least."""
 
 _OUTER_HEADER_LENGTH: Final = 20
 _LONGEST_OUTER_HEADER: Final = 60
@@ -80,16 +84,21 @@ class Flow:
         no_tun: packets from the peer dropped because there was no TUN, or not yet and too many of them.
         send_dropped: datagrams the kernel did not take; the plane's ``errors`` say why.
         surplus: data packets from the peer let go undecrypted, because they crowded everybody else out.
+        over_rate: packets from the peer dropped because they came faster than its user may send.
     """
 
     __slots__ = (
         "_early",
+        "_pace",
+        "_paused",
         "_plane",
+        "_police",
         "_route",
         "_settle",
         "_source",
         "_tun",
         "no_tun",
+        "over_rate",
         "peer",
         "send_dropped",
         "session",
@@ -110,6 +119,7 @@ class Flow:
         self.no_tun = 0
         self.send_dropped = 0
         self.surplus = 0
+        self.over_rate = 0
         # The peer may have finished before us, and its first packets come while our TUN is still being made.
         self._early: list[bytes] | None = []
         self._plane = plane
@@ -117,6 +127,18 @@ class Flow:
         self._settle = settle
         self._source = int(peer)
         self._tun = -1
+        self._pace: TokenBucket | None = None
+        self._police: TokenBucket | None = None
+        self._paused: asyncio.TimerHandle | None = None
+
+    def limit(self, *, down: TokenBucket | None, up: TokenBucket | None) -> None:
+        """Let packets pass no faster than these buckets fill; one without a bucket is not limited.
+
+        Args:
+            down: for packets from the TUN to the peer, which wait in the TUN's queue.
+            up: for packets from the peer, which are dropped.
+        """
+        self._pace, self._police = down, up
 
     def open_tun(self, fd: int) -> None:
         """Begin to read packets from ``fd`` and to write those of the peer there.
@@ -141,6 +163,9 @@ class Flow:
         if self._tun >= 0:
             fd, self._tun = self._tun, -1
             self._plane._unwatch(fd)
+            if self._paused is not None:
+                self._paused.cancel()
+                self._paused = None
 
     def send(self, datagrams: list[bytes]) -> None:
         """Send GRE packets that are no data: control frames and acknowledgements."""
@@ -152,10 +177,8 @@ class Flow:
     def deliver(self, packets: list[bytes]) -> None:
         """Write packets of the peer to the TUN that did not come by the fast path: a timer ended their wait."""
         for packet in packets:
-            try:
-                os.write(self._tun, packet)
-            except OSError as error:
-                self._not_written(packet, error)
+            if self._police is None or self._passes(self._police, len(packet), self._plane._clock()):
+                self._write(packet)
 
     def counters(self) -> dict[str, int]:
         """Everything counted between the session and its TUN, by name."""
@@ -165,6 +188,7 @@ class Flow:
             "no_tun": self.no_tun,
             "send_dropped": self.send_dropped,
             "surplus": self.surplus,
+            "over_rate": self.over_rate,
         }
 
     def _drain(self, now: float) -> None:
@@ -173,6 +197,27 @@ class Flow:
             packet = session.next_packet(now)
             if packet is not None:
                 self.deliver([packet])
+
+    def _write(self, packet: bytes) -> None:
+        try:
+            os.write(self._tun, packet)
+        except OSError as error:
+            self._not_written(packet, error)
+
+    def _passes(self, police: TokenBucket, octets: int, now: float) -> bool:
+        if police.left(now):
+            police.spend(octets)
+            return True
+        self.over_rate += 1
+        return False
+
+    def _pause(self, fd: int, seconds: float) -> None:
+        self._plane._epoll.modify(fd, 0)
+        self._paused = self._plane._loop.call_later(max(seconds, SHORTEST_PAUSE), self._go_on, fd)
+
+    def _go_on(self, fd: int) -> None:
+        self._paused = None
+        self._plane._epoll.modify(fd, select.EPOLLIN)
 
     def _not_written(self, packet: bytes | memoryview, error: OSError) -> None:
         if self._tun < 0:
@@ -412,10 +457,21 @@ class DataPlane:
         # more than either, in cold caches.
         readv, lengths = os.readv, self._read_lengths
         count = 0
+        pace = flow._pace
         try:
-            for target in self._targets:
-                lengths[count] = readv(fd, target)
-                count += 1
+            if pace is None:
+                for target in self._targets:
+                    lengths[count] = readv(fd, target)
+                    count += 1
+            else:
+                now = self._clock()
+                for target in self._targets:
+                    if not pace.left(now):
+                        flow._pause(fd, pace.wait())
+                        break
+                    lengths[count] = readv(fd, target)
+                    pace.spend(lengths[count])
+                    count += 1
         except BlockingIOError:
             pass
         except OSError as error:
@@ -431,6 +487,8 @@ class DataPlane:
                 spans[position] = base + first
                 spans[position + 1] = end - first
                 position += 2
+            elif (answer := flow.session.answer_refused(buffer, start, end, now)) is not None:
+                flow._write(answer)
         if position:
             count = position >> 1
             sent = self._io.send(flow._route, count)
@@ -454,7 +512,7 @@ class DataPlane:
         # Decrypt them all, then write them all: see _send_batch.
         takers: list[Flow] = []
         packets, ends = self._packets, self._ends
-        last = None
+        last = police = None
         now = self._clock()
         slots: Iterable[tuple[int, int]] = zip(range(0, count * slot, slot), io.lengths, strict=False)
         if self._crowd.look(full=count == BATCH):
@@ -471,10 +529,11 @@ class DataPlane:
                 start += _OUTER_HEADER_LENGTH
             if flow is not last:
                 last = flow
+                police = flow._police
                 touched[flow] = None
             session = flow.session
             packet = session.receive(handle, buffer, start, end, now)
-            if packet:
+            if packet and (police is None or flow._passes(police, session.packet_end - packet, now)):
                 packets[len(takers)] = packet
                 ends[len(takers)] = session.packet_end
                 takers.append(flow)

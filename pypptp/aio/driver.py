@@ -10,8 +10,15 @@ from ipaddress import IPv4Address
 from typing import Protocol
 
 from pypptp.aio.dataplane import DataPlane, Flow
+from pypptp.aio.rates import TokenBucket
 from pypptp.endpoint import Endpoint, EndpointEvent, SessionEnded, SessionStarted
 
+READ_OCTETS = 1024
+"""Of a control connection at once: 64 Echo-Requests, which take a millisecond. asyncio itself would read 256 KiB."""
+OCTETS_PER_SECOND = 4096
+"""How fast a peer may go on sending control messages. A session takes 500 octets in all; who sends without end waits in
+its own TCP."""
+OCTETS_AT_ONCE = 16_384
 CLOSE_GRACE = 2.0
 """Seconds that an orderly end may take: Terminate-Request, Call-Clear-Request, Stop-Control-Connection-Request."""
 
@@ -29,7 +36,7 @@ class Owner(Protocol):
         """TCP is closed and nothing more will come."""
 
 
-class Driver(asyncio.Protocol):
+class Driver(asyncio.BufferedProtocol):
     """The protocol of one TCP connection.
 
     Attributes:
@@ -37,6 +44,7 @@ class Driver(asyncio.Protocol):
         flows: the data plane's flow of each live call, by our call id.
         peer: the address of the other end.
         local: our own address on this connection.
+        number: what a server knows this connection by, unique in all of its processes.
     """
 
     endpoint: Endpoint
@@ -45,6 +53,7 @@ class Driver(asyncio.Protocol):
 
     def __init__(self, plane: DataPlane, owner: Owner, make_endpoint: EndpointFactory) -> None:
         self.flows: dict[int, Flow] = {}
+        self.number = 0
         self._plane = plane
         self._owner = owner
         self._make_endpoint = make_endpoint
@@ -54,6 +63,9 @@ class Driver(asyncio.Protocol):
         self._abort: asyncio.TimerHandle | None = None
         self._writable = True
         self._reading = True
+        self._allowance = TokenBucket(OCTETS_PER_SECOND, OCTETS_AT_ONCE, self._loop.time())
+        self._octets = bytearray(READ_OCTETS)
+        self._rest: asyncio.TimerHandle | None = None
 
     # asyncio's side.
 
@@ -73,11 +85,27 @@ class Driver(asyncio.Protocol):
         self._owner.connection_made(self)
         self.settle(now)
 
+    def get_buffer(self, sizehint: int) -> bytearray:
+        """Give the place to read to."""
+        return self._octets
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """Take what was read."""
+        self.data_received(bytes(self._octets[:nbytes]))
+
     def data_received(self, data: bytes) -> None:
         """Octets of the control connection."""
         now = self._loop.time()
+        self._allowance.spend(len(data))
+        if not self._allowance.left(now) and self._rest is None:
+            self._rest = self._loop.call_later(self._allowance.wait(), self._rested)
         self.endpoint.receive_data(data, now)
         self.settle(now)
+
+    def _rested(self) -> None:
+        self._rest = None
+        self._allowance.left(self._loop.time())
+        self.settle(self._loop.time())
 
     def eof_received(self) -> bool:
         """The peer will send no more; it is answered with the end of our side."""
@@ -102,10 +130,10 @@ class Driver(asyncio.Protocol):
         self.endpoint.receive_eof(now, reason)
         self.settle(now)
         self._transport = None
-        for handle in (self._timer, self._abort):
+        for handle in (self._timer, self._abort, self._rest):
             if handle is not None:
                 handle.cancel()
-        self._timer = self._abort = None
+        self._timer = self._abort = self._rest = None
         self._plane.expect_no_more(self.peer, self._take_early)
         self._owner.connection_closed(self)
 
@@ -118,6 +146,13 @@ class Driver(asyncio.Protocol):
         now = self._loop.time()
         self.endpoint.connect(now)
         self.settle(now)
+
+    def send_packet(self, call_id: int, packet: bytes) -> None:
+        """Send one IP packet through a call that did not come from its TUN. A call that is gone is no error."""
+        if call_id in self.endpoint.sessions:
+            now = self._loop.time()
+            self.endpoint.send_packet(packet, now, call_id)
+            self.settle(now)
 
     def close(self, reason: str, grace: float = CLOSE_GRACE) -> None:
         """End everything in order, and at once what is not ended after the grace, in seconds."""
@@ -198,7 +233,7 @@ class Driver(asyncio.Protocol):
             transport.close()
             if self._abort is None:
                 self._abort = self._loop.call_later(CLOSE_GRACE, self._abort_now, "the peer does not read")
-        elif control.congested == self._reading:
+        elif (control.congested or self._rest is not None) == self._reading:
             self._reading = not self._reading
             if self._reading:
                 transport.resume_reading()

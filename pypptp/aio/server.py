@@ -7,27 +7,32 @@ import errno
 import logging
 import os
 import socket
+from collections import Counter
 from collections.abc import Callable, Coroutine
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Address
 from typing import Any, TypeVar
 
+from pypptp.aio.admission import NO_CONNECTION_LIMITS, Admission, ConnectionLimits, Porter, Refusal
 from pypptp.aio.dataplane import LARGEST_MTU, DataPlane
 from pypptp.aio.driver import CLOSE_GRACE, Driver
-from pypptp.aio.register import SessionEntry, Watcher
+from pypptp.aio.figures import ServerFigures, counters_of, figures_of, server_figures
+from pypptp.aio.passage import Passage, PassageConfig
+from pypptp.aio.rates import Buckets
+from pypptp.aio.register import SessionEnd, SessionEntry, Watcher
 from pypptp.aio.time_limits import NO_LIMITS, TimeKeeper, TimeLimits
-from pypptp.aio.words import describe_network, describe_refusals, describe_traffic
-from pypptp.auth.account import ANY_ADDRESS, Account
+from pypptp.aio.words import describe_encryption, describe_network, describe_refusals, describe_traffic
+from pypptp.auth.account import Account
 from pypptp.auth.authority import Authority
-from pypptp.auth.leases import Leases
+from pypptp.auth.leases import LeaseRefused, LeaseRequest, Leases
 from pypptp.auth.pace import Pace
 from pypptp.auth.secret_cache import SecretCache
 from pypptp.control import CallIdAllocator, ConnectionClosed, ConnectionStarted, printable
 from pypptp.endpoint import Endpoint, EndpointConfig, EndpointEvent, SessionEnded, SessionEvent, SessionStarted
 from pypptp.errors import NetworkError, PptpError
 from pypptp.net.edge import NetworkEdge, Tun
-from pypptp.net.raw_gre import open_gre_socket
+from pypptp.net.raw_gre import OpenGre, open_gre_socket
 from pypptp.ppp.events import AddressWanted, Authenticated, LinkClosed, NetworkDown, NetworkUp, Refused, SecretWanted
 from pypptp.roles import Role
 
@@ -35,6 +40,7 @@ log = logging.getLogger("pypptp.server")
 
 BACKLOG = 128
 CLOSING_THREADS = 16
+FIGURES_PER_TURN = 32
 NO_LOOK_UP = "the server cannot look up its users"
 NO_INTERFACE = "the server cannot make a network interface"
 NO_POOL = "the server cannot reach its addresses"
@@ -54,6 +60,8 @@ class ServerConfig:
         nbns: WINS servers to tell the clients, two at most.
         limits: how long sessions may last.
         ifname: name or pattern of the TUN devices, None for ppp0, ppp1, ...
+        connections: how many control connections there may be.
+        passage: what may pass between the clients and the networks behind the server.
     """
 
     endpoint: EndpointConfig
@@ -64,6 +72,8 @@ class ServerConfig:
     nbns: tuple[IPv4Address, ...] = ()
     limits: TimeLimits = NO_LIMITS
     ifname: str | None = None
+    connections: ConnectionLimits = NO_CONNECTION_LIMITS
+    passage: PassageConfig = field(default_factory=PassageConfig)
 
 
 @dataclass(slots=True)
@@ -81,6 +91,7 @@ class Client:
         tun: its TUN device.
         network: what was agreed.
         keeper: holds it to its time limits.
+        buckets: hold it to its user's rate.
         questions: how often it was asked for proof.
         ended: whether the call is over.
         setting_up: held while its TUN is made or taken away, so that the one waits for the other.
@@ -96,6 +107,7 @@ class Client:
     tun: Tun | None = None
     network: NetworkUp | None = None
     keeper: TimeKeeper | None = None
+    buckets: Buckets | None = None
     questions: int = 0
     ended: bool = False
     setting_up: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -111,6 +123,7 @@ class Server:
         edge: the system's network.
         call_ids: those this server may use, where other processes have the rest.
         watcher: is told of the sessions that come and go.
+        porter: decides which connections may come in, where other processes have some too.
     """
 
     def __init__(
@@ -122,8 +135,10 @@ class Server:
         edge: NetworkEdge,
         call_ids: CallIdAllocator | None = None,
         watcher: Watcher | None = None,
+        porter: Porter | None = None,
     ) -> None:
-        self.config = config
+        self._passage = Passage(config.passage, edge=edge, on_edge=self._on_edge, local=config.local)
+        self.config = replace(config, endpoint=self._passage.guard(config.endpoint, config.port))
         self.clients: dict[int, Client] = {}
         self._authority = authority
         self._leases = leases
@@ -132,6 +147,9 @@ class Server:
         self._edge = edge
         self._call_ids = CallIdAllocator(os.urandom) if call_ids is None else call_ids
         self._watcher = watcher
+        self._porter: Porter = Admission(config.connections, self.end_connection) if porter is None else porter
+        self._accepted = 0
+        self._up_of: Counter[Driver] = Counter()
         self._entries: dict[int, SessionEntry] = {}
         self._drivers: set[Driver] = set()
         self._tasks: set[asyncio.Task[None]] = set()
@@ -142,25 +160,30 @@ class Server:
         self._plane: DataPlane | None = None
         self._listener: asyncio.Server | None = None
         self._idle = asyncio.Event()
+        self._drained: asyncio.Event | None = None
 
     @property
     def sessions(self) -> list[tuple[int, SessionEntry]]:
         """Who is connected: (0 for this process, the session), the longest connected first."""
         return sorted(((0, entry) for entry in self._entries.values()), key=lambda numbered: numbered[1].since)
 
-    async def start(self) -> None:
+    async def start(self, listener: socket.socket | None = None, *, open_gre: OpenGre | None = None) -> None:
         """Open the GRE socket, then listen.
+
+        Args:
+            listener: a socket that listens already; it becomes the server's to close.
+            open_gre: opens the raw GRE socket, where this process may not.
 
         Raises:
             NetworkError: the system refuses a socket; the sentence says which and what to do.
         """
-        # GRE first: until a raw socket is open, the kernel answers GRE with "protocol unreachable".
-        plane = self.open(open_gre_socket(local_of(self.config)))
-        listener = None
         try:
-            listener = open_listener(self.config)
+            # GRE first: until a raw socket is open, the kernel answers GRE with "protocol unreachable".
+            plane = self.open((open_gre or open_gre_socket)(local_of(self.config)))
+            if listener is None:
+                listener = open_listener(self.config)
             self._listener = await asyncio.get_running_loop().create_server(
-                lambda: Driver(plane, self, self._make_endpoint), sock=listener, backlog=BACKLOG
+                lambda: self._make_driver(plane), sock=listener, backlog=BACKLOG
             )
         except BaseException:
             if listener is not None:
@@ -175,21 +198,75 @@ class Server:
         self._plane = DataPlane(asyncio.get_running_loop(), gre, largest_mtu=max(link.mtu, link.mru, LARGEST_MTU))
         return self._plane
 
-    async def adopt(self, connection: socket.socket) -> None:
-        """Serve a control connection that somebody else has accepted; it becomes the server's to close."""
+    async def adopt(self, connection: socket.socket, number: int) -> None:
+        """Serve a control connection that somebody else has accepted; it becomes the server's to close.
+
+        Args:
+            connection: its socket.
+            number: what they know it by.
+        """
         plane = self._plane
         if plane is None:
             connection.close()
             return
-        await asyncio.get_running_loop().connect_accepted_socket(
-            lambda: Driver(plane, self, self._make_endpoint), connection
-        )
+        await asyncio.get_running_loop().connect_accepted_socket(lambda: self._make_driver(plane, number), connection)
+
+    def end_connection(self, number: int, reason: str) -> None:
+        """End a control connection and all its sessions at once; one that has ended meanwhile is no error."""
+        for driver in self._drivers:
+            if driver.number == number:
+                asyncio.get_running_loop().call_soon(driver.abort, reason)
+                return
+
+    @property
+    def processes(self) -> list[tuple[int, int]]:
+        """The number of this process, and how many connections it has."""
+        return [(os.getpid(), len(self._drivers))]
+
+    async def figures(self) -> ServerFigures:
+        """Return what is counted of each session that is up, and of the data plane, as it is now."""
+        found = []
+        for number, call_id in enumerate(list(self._entries)):
+            client = self.clients.get(call_id)
+            session = None if client is None else client.driver.endpoint.sessions.get(call_id)
+            if client is not None and session is not None:
+                found.append(figures_of(session, client.driver.flows.get(call_id)))
+            if number % FIGURES_PER_TURN == FIGURES_PER_TURN - 1:
+                await asyncio.sleep(0)
+        return server_figures(found, [] if self._plane is None else [self._plane.counters()])
+
+    async def drain(self) -> None:
+        """Take no new connections and no new calls, and return when the last session has ended."""
+        self._stop_listening()
+        if self._drained is None:
+            self._drained = asyncio.Event()
+        for driver in self._drivers:
+            driver.endpoint.refuse_calls = True
+        self._wake()
+        await self._drained.wait()
+
+    def disconnect(self, call_id: int, reason: str) -> bool:
+        """End one session in order. Returns whether there is one that is up; one that is still coming up ends too."""
+        client = self.clients.get(call_id)
+        if client is None:
+            return False
+        now = asyncio.get_running_loop().time()
+        client.driver.endpoint.close_session(call_id, reason, now)
+        client.driver.settle(now)
+        if not client.ended:
+            # A peer that is gone acknowledges nothing, and somebody may wait for what the session holds.
+            asyncio.get_running_loop().call_later(CLOSE_GRACE, self._end_hard, client, reason)
+        return client.network is not None or call_id in self._entries
+
+    def _end_hard(self, client: Client, reason: str) -> None:
+        if not client.ended:
+            now = asyncio.get_running_loop().time()
+            client.driver.endpoint.abort_session(client.call_id, reason, now)
+            client.driver.settle(now)
 
     async def stop(self, reason: str = "the server is shutting down", grace: float = CLOSE_GRACE) -> None:
         """Stop listening, end every session in order, and take its TUN away; what is not done in time ends hard."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        self._stop_listening()
         # All the TUNs at once: the kernel takes 20 ms for each, but most of that is waiting.
         one_by_one, self._edge_thread = self._edge_thread, ThreadPoolExecutor(CLOSING_THREADS, "network-edge")
         for driver in list(self._drivers):
@@ -212,6 +289,11 @@ class Server:
             for threads in (one_by_one, self._edge_thread):
                 await asyncio.get_running_loop().run_in_executor(None, threads.shutdown)
 
+    def _stop_listening(self) -> None:
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
     def _close_gre(self) -> None:
         if self._plane is not None:
             refused = describe_refusals(self._plane.counters())
@@ -223,10 +305,18 @@ class Server:
             self._gre.close()
             self._gre = None
 
+    def _make_driver(self, plane: DataPlane, number: int | None = None) -> Driver:
+        driver = Driver(plane, self, self._make_endpoint)
+        self._accepted += 1
+        driver.number = self._accepted if number is None else number
+        return driver
+
     def _make_endpoint(self, now: float) -> Endpoint:
         return Endpoint(Role.SERVER, self.config.endpoint, random=os.urandom, call_ids=self._call_ids, now=now)
 
     def _wake(self) -> None:
+        if self._drained is not None and not self.clients and not self._tasks:
+            self._drained.set()
         if not self._drivers and not self.clients and not self._tasks:
             self._idle.set()
         else:
@@ -251,7 +341,16 @@ class Server:
     def connection_made(self, driver: Driver) -> None:
         """A client has connected."""
         self._drivers.add(driver)
-        if self._pace.exhausted(driver.peer, asyncio.get_running_loop().time()):
+        if self._passage.reached_at(driver.local, asyncio.get_running_loop().time()):
+            self._spawn(self._passage.learn())
+        driver.endpoint.refuse_calls = self._drained is not None
+        now = asyncio.get_running_loop().time()
+        refusal = self._porter.came(driver.number, driver.peer, now)
+        if refusal is Refusal.SILENT:
+            asyncio.get_running_loop().call_soon(driver.abort, "refused")
+        elif refusal is not None:
+            driver.endpoint.control.refuse_start(*refusal.codes)
+        elif self._pace.exhausted(driver.peer, now):
             driver.endpoint.control.refuse_start()
         self._wake()
 
@@ -266,6 +365,7 @@ class Server:
             case SessionStarted(call_id=call_id):
                 now = asyncio.get_running_loop().time()
                 self.clients[call_id] = Client(driver, call_id, now)
+                self._porter.called(driver.number)
             case SessionEvent(call_id=call_id, event=inner):
                 client = self.clients.get(call_id)
                 if client is not None:
@@ -278,6 +378,7 @@ class Server:
     def connection_closed(self, driver: Driver) -> None:
         """TCP of a connection is gone."""
         self._drivers.discard(driver)
+        self._porter.left(driver.number)
         if self._watcher is not None:
             self._watcher.connection_closed()
         self._wake()
@@ -285,7 +386,7 @@ class Server:
     def _handle_link_event(self, client: Client, event: object) -> None:
         match event:
             case SecretWanted():
-                client.name = printable(event.name.encode("utf-8", "surrogateescape"))
+                client.name = printable(event.name.encode("utf-8", "surrogateescape"), whole=True)
                 client.questions += 1
                 self._spawn(self._look_up(client, event.name, client.questions))
             case Refused():
@@ -328,7 +429,9 @@ class Server:
         if account is not None:
             secret = self._secrets.secret(account)
         now = asyncio.get_running_loop().time()
-        client.driver.endpoint.provide_secret(client.call_id, secret, now)
+        # Whoever has an address is in: asked for proof again, it is not one too many.
+        objection = account.objection if account is not None and client.address is None else ""
+        client.driver.endpoint.provide_secret(client.call_id, secret, now, objection)
         client.driver.settle(now)
 
     async def _hold_back(self, client: Client) -> None:
@@ -340,29 +443,34 @@ class Server:
 
     async def _assign(self, client: Client) -> None:
         if client.address is None:
-            account = client.account
-            user, rule = (account.user, account.addresses) if account is not None else ("", ANY_ADDRESS)
+            request = _request(client)
             try:
-                address = await self._leases.lease(user, rule)
+                address = await self._leases.lease(request)
+            except LeaseRefused as refusal:
+                self._refuse(client, str(refusal))
+                return
             except PptpError as error:
                 self._give_up(client, str(error), NO_POOL)
                 return
-            self._hold(client, address, user)
-        if client.ended:
+            self._hold(client, address, request.user)
+        if client.ended or client.address is None:
             return
         now = asyncio.get_running_loop().time()
-        endpoint = client.driver.endpoint
-        if client.address is None:
-            log.warning("%s: no address left for user '%s'", client.driver.peer, client.name)
-            endpoint.close_session(client.call_id, "no address left in the pool", now)
-        else:
-            dns, nbns = self.config.dns, self.config.nbns
-            endpoint.assign_address(client.call_id, self.config.local, client.address, now, dns=dns, nbns=nbns)
+        dns, nbns = self.config.dns, self.config.nbns
+        client.driver.endpoint.assign_address(
+            client.call_id, self.config.local, client.address, now, dns=dns, nbns=nbns
+        )
         client.driver.settle(now)
 
-    def _hold(self, client: Client, address: IPv4Address | None, user: str) -> None:
-        if address is None:
-            return
+    def _refuse(self, client: Client, reason: str) -> None:
+        """End the session of a user who has logged in; the peer reads the reason in the LCP Terminate-Request."""
+        log.warning("%s: user '%s' refused: %s", client.driver.peer, client.name, reason)
+        if not client.ended:
+            now = asyncio.get_running_loop().time()
+            client.driver.endpoint.close_session(client.call_id, reason, now)
+            client.driver.settle(now)
+
+    def _hold(self, client: Client, address: IPv4Address, user: str) -> None:
         if client.ended or client.address is not None:
             # The call is over, or it asked twice and has one by now.
             self._leases.give_back(address, user)
@@ -378,13 +486,14 @@ class Server:
                 tun = client.tun
                 if tun is None:
                     tun = client.tun = await self._on_edge(lambda: edge.open_tun(ifname, mtu=network.mtu))
-                local, peer, mtu = network.local, network.peer, network.mtu
-                await self._on_edge(lambda: edge.configure(tun, local=local, peer=peer, mtu=mtu))
+                user = "" if client.account is None else client.account.identity
+                await self._passage.configure(tun, network, user)
                 flow = client.driver.flows.get(client.call_id)
                 if flow is None:
                     return  # it ended meanwhile
                 # It is open already where the link was negotiated anew.
                 flow.close_tun()
+                client.buckets = self._passage.limit(flow, user, asyncio.get_running_loop().time())
                 flow.open_tun(tun.fd)
         except (PptpError, OSError) as error:
             self._give_up(client, str(error), NO_INTERFACE)
@@ -393,13 +502,21 @@ class Server:
         self._enter(client, network, tun)
 
     def _enter(self, client: Client, network: NetworkUp, tun: Tun) -> None:
+        if client.call_id not in self._entries:
+            self._up_of[client.driver] += 1
+            self._porter.settled(client.driver.number)
         entry = self._entries[client.call_id] = SessionEntry(
             call_id=client.call_id,
             user=client.name,
             peer=client.driver.peer,
+            local=network.local,
             address=network.peer,
             interface=tun.name,
             since=client.since,
+            method=network.method.value if network.method else "",
+            encryption=describe_encryption(network.encryption),
+            mtu=network.mtu,
+            dns=self.config.dns,
         )
         if self._watcher is not None:
             self._watcher.session_up(entry)
@@ -441,16 +558,31 @@ class Server:
         session = event.session
         traffic = describe_traffic(session.counters, seconds)
         flow = client.driver.flows.get(event.call_id)
-        refused = describe_refusals(
-            asdict(session.counters), session.tunnel.counters(), {} if flow is None else flow.counters()
-        )
+        refused = describe_refusals(counters_of(session, flow))
         traffic += f"; refused: {refused}" if refused else ""
         who = f"user '{client.name}'" if client.name else "a call"
         log.info("%s: %s ended: %s; %s", client.driver.peer, who, event.reason, traffic)
         if flow is not None:
             flow.close_tun()
-        if self._entries.pop(client.call_id, None) is not None and self._watcher is not None:
-            self._watcher.session_down(client.call_id)
+        entry = self._entries.pop(client.call_id, None)
+        if entry is not None:
+            self._up_of[client.driver] -= 1
+            if not self._up_of[client.driver]:
+                del self._up_of[client.driver]
+                self._porter.unsettled(client.driver.number, asyncio.get_running_loop().time())
+        if entry is not None and self._watcher is not None:
+            counters = session.counters
+            self._watcher.session_down(
+                SessionEnd(
+                    call_id=client.call_id,
+                    reason=event.reason,
+                    seconds=seconds,
+                    packets_in=counters.packets_in,
+                    octets_in=counters.octets_in,
+                    packets_out=counters.packets_out,
+                    octets_out=counters.octets_out,
+                )
+            )
         self._spawn(self._take_back(client))
 
     async def _take_back(self, client: Client) -> None:
@@ -487,6 +619,13 @@ def open_listener(config: ServerConfig) -> socket.socket:
         raise NetworkError(_listen_failed(host, port, error)) from error
     listener.setblocking(False)
     return listener
+
+
+def _request(client: Client) -> LeaseRequest:
+    account = client.account
+    if account is None:
+        return LeaseRequest(user="", call_id=client.call_id)
+    return LeaseRequest(user=account.identity, rule=account.addresses, pool=account.pool, call_id=client.call_id)
 
 
 def _guessers(client: Client) -> tuple[IPv4Address, str]:

@@ -89,10 +89,14 @@ _PASSED = frozenset(
 """Counters of what went well; the others count what was refused, lost or given up."""
 
 
-def describe_refusals(*books: Mapping[str, int]) -> str:
-    """Return what the books count that did not pass, ``late 3, tun full 1``, or the empty string where all did."""
-    refused = {name: count for book in books for name, count in book.items() if count and name not in _PASSED}
-    return ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in refused.items())
+def refusals(book: Mapping[str, int]) -> dict[str, int]:
+    """Return what of a book counts what did not pass, and is not zero."""
+    return {name: count for name, count in book.items() if count and name not in _PASSED}
+
+
+def describe_refusals(book: Mapping[str, int]) -> str:
+    """Return what a book counts that did not pass, ``late 3, tun full 1``, or the empty string where all did."""
+    return ", ".join(f"{name.replace('_', ' ')} {count}" for name, count in refusals(book).items())
 
 
 def describe_traffic(counters: SessionCounters, seconds: float) -> str:

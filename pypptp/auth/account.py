@@ -105,6 +105,10 @@ class Account:
             password's place, else None. It serves MS-CHAP alone: CHAP-MD5 and PAP need the password.
         addresses: what the peer may use.
         source: where it stands, ``file:line``, for the log.
+        identity: whose account it is, whichever way the name is written; the name itself where left out. What is
+            counted and remembered for a user goes by this.
+        pool: the name of the address pool that is for this user, "" for the one for everybody.
+        objection: why the user cannot come in now even with the right proof, in words for the user; "" for nothing.
     """
 
     user: str
@@ -112,6 +116,13 @@ class Account:
     nt_hash: bytes | None = field(default=None, repr=False)
     addresses: AddressRule = ANY_ADDRESS
     source: str = ""
+    identity: str = ""
+    pool: str = ""
+    objection: str = ""
+
+    def __post_init__(self) -> None:
+        if not self.identity:
+            object.__setattr__(self, "identity", self.user)
 
     @property
     def fixed_address(self) -> IPv4Address | None:

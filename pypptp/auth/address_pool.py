@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections import Counter
+from collections.abc import Iterable, Mapping
 from ipaddress import IPv4Address, IPv4Network
 from typing import Protocol
 
@@ -12,6 +13,9 @@ from pypptp.errors import ConfigurationError
 
 MAXIMUM_SIZE = 65_535
 """Addresses in a pool: no more calls than this have a call id of their own (RFC 2637 section 2.7)."""
+
+EVERYBODY = ""
+"""The name of the pool without a name."""
 
 _RANGE = re.compile(r"([0-9.]+)-([0-9.]+)", re.ASCII)
 
@@ -35,22 +39,50 @@ class AddressPool:
     A user gets the address it had last if that is free, so that a reconnect does not break its connections. Otherwise
     the one goes out that has been free for longest, never-used ones first and in the order given: others find theirs
     again too. What the pool remembers is bounded by its size.
+
+    Beside the addresses for everybody there may be pools with a name, for the users who are told of it. They have no
+    address in common, so one book of holders serves all.
     """
 
     __slots__ = ("_addresses", "_excluded", "_free", "_holder", "_last_address", "_last_user", "_reserved")
 
-    def __init__(self, addresses: Iterable[IPv4Address], *, exclude: Iterable[IPv4Address] = ()) -> None:
+    def __init__(
+        self,
+        addresses: Iterable[IPv4Address],
+        *,
+        exclude: Iterable[IPv4Address] = (),
+        named: Mapping[str, Iterable[IPv4Address]] | None = None,
+    ) -> None:
+        """Make a pool with all its addresses free.
+
+        Args:
+            addresses: those for users without a pool of their own.
+            exclude: never to be handed out, from whichever pool.
+            named: the pools with a name.
+
+        Raises:
+            ConfigurationError: an address is in two pools.
+        """
         self._excluded = frozenset(exclude)
-        # Dictionaries for their order: the head of _free is the address that goes out next.
-        self._addresses = {address: None for address in addresses if address not in self._excluded}
-        self._free = dict(self._addresses)
+        # Dictionaries for their order: the head of a pool's free ones is the address that goes out next.
+        self._addresses: dict[IPv4Address, str] = {}
+        self._free: dict[str, dict[IPv4Address, None]] = {}
+        for name, pool in {EVERYBODY: addresses, **(named or {})}.items():
+            self._free[name] = {address: None for address in pool if address not in self._excluded}
+            for address in self._free[name]:
+                other = self._addresses.setdefault(address, name)
+                if other != name:
+                    whose = f"that of '{other}'" if other else "the one for everybody"
+                    raise ConfigurationError(f"{address} of the pool '{name}' is in another one, {whose}")
         self._holder: dict[IPv4Address, str] = {}
         self._last_address: dict[str, IPv4Address] = {}
         self._last_user: dict[IPv4Address, str] = {}
         self._reserved: frozenset[IPv4Address] = frozenset()
 
     @classmethod
-    def from_text(cls, text: str, *, exclude: Iterable[IPv4Address] = ()) -> AddressPool:
+    def from_text(
+        cls, text: str, *, exclude: Iterable[IPv4Address] = (), named: Mapping[str, str] | None = None
+    ) -> AddressPool:
         """Read pptpd's ``remoteip``, ``192.168.0.234-238,192.168.0.245``.
 
         Beyond pptpd it reads ``192.168.0.10-192.168.0.20`` and ``10.0.0.0/24``.
@@ -59,30 +91,29 @@ class AddressPool:
         Args:
             text: the list.
             exclude: addresses never to be handed out, the server's own above all.
+            named: the lists of the pools with a name.
 
         Raises:
-            ConfigurationError: an item that is none of these, a range that runs backwards, too many addresses, or
-                none left.
+            ConfigurationError: an item that is none of these, a range that runs backwards, too many addresses,
+                none left, or one in two pools.
         """
-        addresses: dict[IPv4Address, None] = {}
-        for item in text.split(","):
-            first, last = _bounds(item.strip())
-            if int(last) - int(first) >= MAXIMUM_SIZE - len(addresses):
-                raise ConfigurationError(
-                    f"'{_cut(text)}' is more than the {MAXIMUM_SIZE} addresses a server has calls for"
-                )
-            for number in range(int(first), int(last) + 1):
-                addresses[IPv4Address(number)] = None
-        pool = cls(addresses, exclude=exclude)
-        if not pool.size:
-            raise ConfigurationError(f"'{_cut(text)}' leaves no address for a peer")
-        return pool
+        excluded = frozenset(exclude)
+        lists = {name: read_ranges(ranges) for name, ranges in {EVERYBODY: text, **(named or {})}.items()}
+        for name, ranges in {EVERYBODY: text, **(named or {})}.items():
+            if excluded.issuperset(lists[name]):
+                raise ConfigurationError(f"'{_cut(ranges)}' leaves no address for a peer")
+        return cls(lists.pop(EVERYBODY), exclude=excluded, named=lists)
+
+    @staticmethod
+    def default_ranges(local: IPv4Address) -> str:
+        """Return the addresses of a server that was given none: .234 to .245 in the /24 of ``local``."""
+        network = int(local) & 0xFFFFFF00
+        return f"{IPv4Address(network | 234)}-245"
 
     @classmethod
     def default_for(cls, local: IPv4Address) -> AddressPool:
-        """Make the pool of a server that was given none: .234 to .245 in the /24 of ``local``, without ``local``."""
-        network = int(local) & 0xFFFFFF00
-        return cls((IPv4Address(network | host) for host in range(234, 246)), exclude={local})
+        """Make the pool of a server that was given none, without ``local``."""
+        return cls.from_text(cls.default_ranges(local), exclude={local})
 
     def __repr__(self) -> str:
         return f"AddressPool({self.size} addresses, {self.in_use} in use)"
@@ -92,8 +123,13 @@ class AddressPool:
 
     @property
     def addresses(self) -> tuple[IPv4Address, ...]:
-        """The addresses, in the order given."""
+        """The addresses of all pools, in the order given."""
         return tuple(self._addresses)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The pools that have a name."""
+        return tuple(name for name in self._free if name != EVERYBODY)
 
     @property
     def size(self) -> int:
@@ -103,12 +139,17 @@ class AddressPool:
     @property
     def free(self) -> int:
         """How many of them nobody holds."""
-        return len(self._free)
+        return sum(map(len, self._free.values()))
 
     @property
     def in_use(self) -> int:
         """How many addresses are held, fixed ones outside the pool included."""
         return len(self._holder)
+
+    def occupancy(self) -> list[tuple[str, int, int]]:
+        """Return name, size and addresses in use of each pool; those held outside all of them are in none."""
+        sizes = Counter(self._addresses.values())
+        return [(name, sizes[name], sizes[name] - len(free)) for name, free in self._free.items()]
 
     def holder(self, address: IPv4Address) -> str | None:
         """Name the user who holds ``address``."""
@@ -119,7 +160,7 @@ class AddressPool:
         self._reserved = frozenset(addresses)
 
     def allocate(
-        self, user: str, wanted: IPv4Address | None = None, rule: AddressWishes = ANY_ADDRESS
+        self, user: str, wanted: IPv4Address | None = None, rule: AddressWishes = ANY_ADDRESS, pool: str = ""
     ) -> IPv4Address | None:
         """Give ``user`` an address.
 
@@ -130,11 +171,12 @@ class AddressPool:
             user: who it is for.
             wanted: what the peer asks for in IPCP, or None. No more than a wish, and granted from the pool only.
             rule: what the user may have; an Account is one.
+            pool: the user's pool, "" for the one for everybody. One that does not exist has nothing to give.
 
         Returns:
             The address, to be given back with ``release``; or None: nothing is free that the rule allows.
         """
-        for address in self._candidates(user, wanted, rule):
+        for address in self._candidates(user, wanted, rule, self._free.get(pool, {})):
             if address not in self._holder and address not in self._excluded and rule.allows(address):
                 self._hold(address, user)
                 return address
@@ -153,14 +195,16 @@ class AddressPool:
             return
         del self._holder[address]
         if address in self._addresses:
-            self._free[address] = None
+            self._free[self._addresses[address]][address] = None
 
-    def _candidates(self, user: str, wanted: IPv4Address | None, rule: AddressWishes) -> Iterable[IPv4Address]:
+    def _candidates(
+        self, user: str, wanted: IPv4Address | None, rule: AddressWishes, free: Mapping[IPv4Address, None]
+    ) -> Iterable[IPv4Address]:
         yield from rule.single_addresses
         for address in (wanted, self._last_address.get(user)):
-            if address is not None and address in self._free and address not in self._reserved:
+            if address is not None and address in free and address not in self._reserved:
                 yield address
-        for address in self._free:
+        for address in free:
             if address not in self._reserved:
                 yield address
 
@@ -168,12 +212,28 @@ class AddressPool:
         self._holder[address] = user
         if address not in self._addresses:
             return
-        del self._free[address]
+        del self._free[self._addresses[address]][address]
         previous = self._last_user.get(address)
         if previous is not None and self._last_address.get(previous) == address:
             del self._last_address[previous]
         self._last_user[address] = user
         self._last_address[user] = address
+
+
+def read_ranges(text: str) -> list[IPv4Address]:
+    """Read a list of addresses and ranges; see ``AddressPool.from_text``. What is named twice counts once.
+
+    Raises:
+        ConfigurationError: as there.
+    """
+    addresses: dict[IPv4Address, None] = {}
+    for item in text.split(","):
+        first, last = _bounds(item.strip())
+        if int(last) - int(first) >= MAXIMUM_SIZE - len(addresses):
+            raise ConfigurationError(f"'{_cut(text)}' is more than the {MAXIMUM_SIZE} addresses a server has calls for")
+        for number in range(int(first), int(last) + 1):
+            addresses[IPv4Address(number)] = None
+    return list(addresses)
 
 
 def _bounds(item: str) -> tuple[IPv4Address, IPv4Address]:

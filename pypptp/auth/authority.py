@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Protocol
 
 from pypptp.auth.account import Account
@@ -51,4 +52,4 @@ class AccountAuthority:
         known = self._account
         if known.user not in (name, name.rpartition("\\")[2]):
             return None
-        return Account(name, known.password, known.nt_hash, known.addresses, known.source)
+        return replace(known, user=name, identity=known.user)

@@ -4,19 +4,22 @@ A line is ``client server secret address...``. ``*`` as client or server matches
 match, the one with the fewest wildcards counts, the client's name before the server's, the first of equals
 (``scan_authfile`` in pppd's auth.c). The secret may be ``@/path`` (the first word of that file) and here also ``nt:``
 with 32 hex digits: the NT hash in the password's place. Without a fourth column no address is allowed, as in pppd(8).
-Words behind ``--`` are options for pppd.
+Words behind ``--`` are options for this one client: pppd takes them as its own options, here ``pool NAME`` names the
+address pool the client's address comes from. It stands there, and not in the fourth column, because pppd reads that
+place as words: a word it does not know costs it a line in the log, where one in the address column would be looked up
+in the DNS at every log-in.
 """
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Container, Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
 
 from pypptp.auth.account import Account, AddressRule
-from pypptp.auth.secret_file import read_secret_file
+from pypptp.auth.secret_file import ReadFile, read_secret_file
 from pypptp.auth.words import Word, split_words
 from pypptp.errors import ConfigurationError
 
@@ -24,9 +27,6 @@ MAXIMUM_SECRET = 256
 """Octets in a secret, pppd's MAXSECRETLEN; RFC 2433 A.7 hashes at most 256 characters too."""
 
 _NT_HASH = re.compile(r"[0-9a-f]{32}", re.ASCII | re.IGNORECASE)
-
-ReadFile = Callable[[Path], tuple[bytes, list[str]]]
-"""Reads a file of secrets: (content, warnings). Raises ConfigurationError where it cannot."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +39,9 @@ class Entry:
         password: the secret, or None where the line gives a hash. Never in ``repr``.
         nt_hash: 16 octets, or None where the line gives a password.
         addresses: the addresses allowed.
-        options: the words behind ``--``, which pppd would take as options for this peer; kept, not used.
+        options: the words behind ``--``, which pppd would take as options for this peer.
         line: where it begins, from 1.
+        pool: the address pool named there, "" for the one for everybody.
     """
 
     client: str
@@ -50,6 +51,7 @@ class Entry:
     addresses: AddressRule
     options: tuple[str, ...] = ()
     line: int = 0
+    pool: str = ""
 
 
 class Secrets:
@@ -82,6 +84,14 @@ class Secrets:
         """Every address some line gives its user by name: what ``AddressPool.reserve`` keeps from the others."""
         return frozenset(address for entry in self.entries for address in entry.addresses.single_addresses)
 
+    def without_pool(self, names: Container[str]) -> list[str]:
+        """Say which lines name an address pool that is none of these: whoever they are for gets no address."""
+        return [
+            f"{self.source}:{entry.line}: there is no pool '{entry.pool}', so {_shown(entry.client)} gets no address"
+            for entry in self.entries
+            if entry.pool and entry.pool not in names
+        ]
+
     def lookup(self, user: str, server_name: str) -> Account | None:
         r"""Find who ``user`` is when it logs in to ``server_name``.
 
@@ -95,8 +105,16 @@ class Secrets:
         for client in dict.fromkeys((user, user.rpartition("\\")[2], "*")):
             entry = self._find(client, server_name)
             if entry is not None:
-                source = f"{self.source}:{entry.line}"
-                return Account(user, entry.password, entry.nt_hash, entry.addresses, source)
+                identity = client if client != "*" else user.rpartition("\\")[2] or user
+                return Account(
+                    user,
+                    entry.password,
+                    entry.nt_hash,
+                    entry.addresses,
+                    f"{self.source}:{entry.line}",
+                    identity=identity,
+                    pool=entry.pool,
+                )
         return None
 
     def _find(self, client: str, server_name: str) -> Entry | None:
@@ -110,14 +128,18 @@ class Secrets:
         return any_server
 
 
-def read_chap_secrets(path: Path) -> Secrets:
+def read_chap_secrets(path: Path, *, read_file: ReadFile = read_secret_file) -> Secrets:
     """Read the file at ``path`` and those its ``@/path`` secrets name.
+
+    Args:
+        path: the file.
+        read_file: how both are read: ``read_private_file`` refuses what others can read.
 
     Raises:
         ConfigurationError: it cannot be read, or a line is bad (``file:line: what``).
     """
-    data, warnings = read_secret_file(path)
-    parsed = parse_chap_secrets(data, str(path))
+    data, warnings = read_file(path)
+    parsed = parse_chap_secrets(data, str(path), read_file=read_file)
     return Secrets(parsed.entries, source=parsed.source, warnings=[*warnings, *parsed.warnings])
 
 
@@ -174,12 +196,26 @@ def _parse_line(words: list[Word], read_file: ReadFile) -> tuple[Entry, list[str
     end = tail.index("--") if "--" in tail else len(tail)
     addresses, remarks = AddressRule.from_words(tail[:end])
     warnings += remarks
-    if end < len(tail):
-        warnings.append("the options behind -- are not used")
+    options = tuple(tail[end + 1 :])
+    pool, remarks = _read_options(options)
+    warnings += remarks
     if not tail[:end]:
         warnings.append(f"{_shown(client)} may use no address, since the fourth column is empty; write * there for any")
-    entry = Entry(client, server, password, nt_hash, addresses, tuple(tail[end + 1 :]), words[0].line)
-    return entry, warnings
+    return Entry(client, server, password, nt_hash, addresses, options, words[0].line, pool), warnings
+
+
+def _read_options(words: tuple[str, ...]) -> tuple[str, list[str]]:
+    """Read the words behind ``--``: the pool they name, and what there is to warn about."""
+    pool, unused = "", []
+    rest = iter(words)
+    for word in rest:
+        if word != "pool":
+            unused.append(word)
+            continue
+        pool = next(rest, "")
+        if not pool:
+            raise ConfigurationError("pool has no name behind it")
+    return pool, ["of the options behind -- only pool is used"] if unused else []
 
 
 def _read_secret(word: Word, read_file: ReadFile) -> tuple[Word, list[str]]:

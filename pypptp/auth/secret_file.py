@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
 
 from pypptp.errors import ConfigurationError
 
 MAXIMUM_SIZE = 16 * 1024 * 1024
 """Octets. A secrets file with 100,000 users has about 5 MiB; /dev/zero has no end."""
+
+
+ReadFile = Callable[[Path], tuple[bytes, list[str]]]
+"""Reads a file of secrets: (content, warnings). Raises ConfigurationError where it cannot."""
 
 
 def read_secret_file(path: Path) -> tuple[bytes, list[str]]:
@@ -36,4 +41,16 @@ def read_secret_file(path: Path) -> tuple[bytes, list[str]]:
         raise ConfigurationError(f"{str(path)!a} is not a file name") from None
     if len(data) > MAXIMUM_SIZE:
         raise ConfigurationError(f"{path} is larger than {MAXIMUM_SIZE // 1024 // 1024} MiB, which no secrets file is")
+    return data, warnings
+
+
+def read_private_file(path: Path) -> tuple[bytes, list[str]]:
+    """Read a file of secrets that is its owner's alone; what others can read or write is refused, as sshd does.
+
+    Raises:
+        ConfigurationError: besides what ``read_secret_file`` raises, anyone but its owner has access to it.
+    """
+    data, warnings = read_secret_file(path)
+    if warnings:
+        raise ConfigurationError(f"{warnings[0]}, or use it as it is with --allow-readable-secrets")
     return data, warnings

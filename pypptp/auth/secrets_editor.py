@@ -79,6 +79,79 @@ def add_user(
     return edit
 
 
+def add_tunnel(
+    tunnel: str, client: str, secret: str, *, former: str | None = None, source: str = "chap-secrets"
+) -> Edit:
+    """Make the edit that adds the line of a client's connection at the end, written as pptpsetup does.
+
+    A line that the connection had before goes: of two for the same client and server only the first would count.
+
+    Args:
+        tunnel: the connection's name; it stands for the server.
+        client: who logs in.
+        secret: the password, or ``nt:`` and 32 hex digits.
+        former: who logged in by that connection before, where that is known.
+        source: the file's name, for errors.
+
+    Raises:
+        ConfigurationError: a name or secret no line can hold.
+    """
+    _check_name(client)
+    _check_secret(secret)
+    quoted = quote_word(secret)
+    quoted = quoted if quoted.startswith('"') else f'"{quoted}"'
+    added = f"\n{_mark(tunnel)}\n{quote_word(client)} {quote_word(tunnel)} {quoted} *\n".encode()
+
+    def edit(data: bytes) -> bytes:
+        kept = data
+        for known in dict.fromkeys((former, client)):
+            kept = remove_tunnel(tunnel, known, source=source)(kept)
+        changed = kept + (b"" if not kept or kept.endswith(b"\n") else b"\n") + added
+        before, after = _entries(kept, source), _entries(changed, source)
+        if after[:-1] != before or (after[-1].client, after[-1].server) != (client, tunnel):
+            raise ConfigurationError(f"{source}: its last line goes on in the next one, so none can be added behind it")
+        return changed
+
+    return edit
+
+
+def remove_tunnel(tunnel: str, client: str | None, *, source: str = "chap-secrets") -> Edit:
+    """Make the edit that removes the line of a client's connection, and what pptpsetup writes above it.
+
+    It is the line whose server is the connection's name and whose client is ``client``, or that has pptpsetup's comment
+    above it; others for that server stay, since a server here may have the same name.
+
+    Args:
+        tunnel: the connection's name.
+        client: who logs in, where that is known.
+        source: the file's name, for errors.
+    """
+    mark = _mark(tunnel).encode()
+
+    def edit(data: bytes) -> bytes:
+        changed, gone = data, set()
+        for line in reversed(_lines(data, source)):
+            start = data.rfind(b"\n", 0, line.words[0].start) + 1
+            above = data.rfind(b"\n", 0, max(start - 1, 0)) + 1
+            marked = start > 0 and data[above : start - 1].strip() == mark
+            if line.entry.server != tunnel or not (marked or line.entry.client == client):
+                continue
+            if marked:
+                blank = data[:above] == b"\n" or data[:above].endswith(b"\n\n")
+                start = above - 1 if blank else above
+            end = data.find(b"\n", line.words[-1].end) + 1 or len(data)
+            changed = changed[:start] + changed[end:]
+            gone.add(line.entry.line)
+        _compare([entry for entry in _entries(data, source) if entry.line not in gone], changed, source)
+        return changed
+
+    return edit
+
+
+def _mark(tunnel: str) -> str:
+    return f"# added by pptpsetup for {tunnel}"
+
+
 def remove_user(client: str, *, server: str | None = None, source: str = "chap-secrets") -> Edit:
     """Make the edit that removes a user's lines, or those for one server.
 

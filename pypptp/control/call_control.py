@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 
+from pypptp.causes import Cause
 from pypptp.control.call_ids import CallIdAllocator, CallIdsExhausted
 from pypptp.control.calls import Call, CallState, CallTable
 from pypptp.control.codes import (
@@ -48,7 +49,7 @@ class CallControl:
         call_ids: of the process.
         send: puts a message out; may end everything when the peer does not read.
         tell: queues an event.
-        fail: closes the connection for the reason given, which ends all calls.
+        fail: closes the connection for the reason and cause given, which ends all calls.
     """
 
     def __init__(
@@ -59,7 +60,7 @@ class CallControl:
         *,
         send: Callable[[Message], None],
         tell: Callable[[ControlEvent], None],
-        fail: Callable[[str], None],
+        fail: Callable[[str, Cause], None],
     ) -> None:
         self.unexpected_messages = 0
         self._role = role
@@ -92,12 +93,12 @@ class CallControl:
                 self._send(CallClearRequest(call_id=call.call_id))
             elif self._role is Role.SERVER and call.state is CallState.ESTABLISHED:
                 self._send(CallDisconnectNotify(call_id=call.call_id, result_code=DisconnectResult.ADMIN_SHUTDOWN))
-        self.end_all(reason)
+        self.end_all(reason, Cause.ASKED)
 
-    def end_all(self, reason: str) -> None:
+    def end_all(self, reason: str, why: Cause) -> None:
         """End every call without a message."""
         for call in self._table:
-            self.end(call, reason)
+            self.end(call, reason, why=why)
 
     def place(self, now: float) -> int:
         """Send Outgoing-Call-Request; see ControlConnection.place_call."""
@@ -220,7 +221,7 @@ class CallControl:
                 )
             return
         if self._table.of_peer(message.call_id) is not None:
-            self._fail(f"the server gave call id {message.call_id} to two calls")
+            self._fail(f"the server gave call id {message.call_id} to two calls", Cause.NOT_PPTP)
             return
         self._table.bind(call, message.call_id)
         if call.state is CallState.CLEARING:
@@ -298,7 +299,7 @@ class CallControl:
         if call.state is CallState.CLEARING:
             self.end(call, "cleared here; no Call-Disconnect-Notify came")
         elif self._role is Role.CLIENT:
-            self._fail(f"no Outgoing-Call-Reply within {self._config.call_reply_timeout:g} s")
+            self._fail(f"no Outgoing-Call-Reply within {self._config.call_reply_timeout:g} s", Cause.TIMED_OUT)
         elif call.peer_call_id is not None:
             self.send_refusal(call.peer_call_id, OutgoingCallResult.TIME_OUT)
             self.end(call, "the call was not accepted in time")
@@ -331,6 +332,7 @@ class CallControl:
         error: int = 0,
         cause: int = 0,
         statistics: bytes = b"",
+        why: Cause = Cause.HUNG_UP,
     ) -> None:
         """Forget a call and say so, once: a full output buffer may have ended it already."""
         if self._table.get(call.call_id) is not call:
@@ -345,5 +347,6 @@ class CallControl:
                 error=error if result == GENERAL_ERROR else 0,
                 cause=cause,
                 statistics=statistics,
+                why=why,
             )
         )

@@ -14,6 +14,7 @@ from collections.abc import Callable, Mapping
 from enum import Enum
 from typing import Any
 
+from pypptp.causes import Cause
 from pypptp.control.call_control import CallControl
 from pypptp.control.call_ids import CallIdAllocator
 from pypptp.control.calls import Call, CallState
@@ -102,7 +103,7 @@ class ControlConnection:
         self._waiting_since: float | None = None
         """When the input came that waits for the owner to take a CallRequested."""
         self._output = bytearray()
-        self._start_refusal: int | None = None
+        self._start_refusal: tuple[int, int] | None = None
         self._deadline: float | None = None
         """When the Start exchange, or in WAIT_STOP_REPLY the reply, must be there."""
         self._last_heard = now
@@ -202,17 +203,17 @@ class ControlConnection:
             return
         started = self.state in {ConnectionState.ESTABLISHED, ConnectionState.WAIT_STOP_REPLY}
         clean = started and all(call.state is CallState.CLEARING for call in self.calls.values())
-        self._close(self._stop_reason or reason, clean=clean)
+        self._close(self._stop_reason or reason, clean=clean, why=Cause.LOST)
 
     def handle_timer(self, now: float) -> None:
         """Do what is due at ``now``."""
         if self._deadline is not None and now >= self._deadline:
             if self.state is ConnectionState.WAIT_STOP_REPLY:
-                self._close(f"{self._stop_reason}; no Stop-Control-Connection-Reply came", clean=True)
+                self._close(f"{self._stop_reason}; no Stop-Control-Connection-Reply came", clean=True, why=Cause.ASKED)
             elif self.state is ConnectionState.WAIT_CTL_REQUEST:
-                self._close("no Start-Control-Connection-Request came in time", clean=False)
+                self._close("no Start-Control-Connection-Request came in time", clean=False, why=Cause.TIMED_OUT)
             else:
-                self._close("no Start-Control-Connection-Reply came in time", clean=False)
+                self._close("no Start-Control-Connection-Reply came in time", clean=False, why=Cause.TIMED_OUT)
         if self.state is not ConnectionState.ESTABLISHED:
             return
         self._calls.handle_timer(now)
@@ -243,15 +244,19 @@ class ControlConnection:
             )
         )
 
-    def refuse_start(self, result: int = StartResult.NOT_AUTHORIZED) -> None:
+    def refuse_start(self, result: int = StartResult.NOT_AUTHORIZED, error: int = GeneralError.NONE) -> None:
         """Server: answer the Start-Control-Connection-Request, when it comes, with ``result`` and close.
+
+        Args:
+            result: a StartResult.
+            error: the GeneralError beside the result GENERAL_ERROR.
 
         Raises:
             LocalProtocolError: not a server, or the request is answered already.
         """
         if self.state is not ConnectionState.WAIT_CTL_REQUEST:
             raise LocalProtocolError("the start was answered already")
-        self._start_refusal = result
+        self._start_refusal = result, error
 
     def place_call(self, now: float) -> int:
         """Client: send an Outgoing-Call-Request; CallEstablished or CallRefused follows, at worst ConnectionClosed.
@@ -332,7 +337,7 @@ class ControlConnection:
         if self.state in {ConnectionState.WAIT_STOP_REPLY, ConnectionState.CLOSED}:
             return
         if not self.established:
-            self._close("stopped before the control connection was established", clean=True)
+            self._close("stopped before the control connection was established", clean=True, why=Cause.ASKED)
             return
         self._calls.stop("stopped here")
         self._stop(reason, "stopped here", now)
@@ -347,7 +352,7 @@ class ControlConnection:
                 message = self._input.next_message()
             except FramingError as error:
                 self.malformed_messages += 1
-                self._close(f"the peer's messages are out of step: {error}", clean=False)
+                self._close(f"the peer's messages are out of step: {error}", clean=False, why=Cause.NOT_PPTP)
                 return
             if message is None:
                 return
@@ -368,7 +373,7 @@ class ControlConnection:
         except MalformedMessage as error:
             self.malformed_messages += 1
             self._answer_malformed(error.message_type, data)
-            self._close(f"malformed message: {error}", clean=False)
+            self._close(f"malformed message: {error}", clean=False, why=Cause.NOT_PPTP)
             return
         if self.state is ConnectionState.ESTABLISHED:
             if not isinstance(message, EchoReply):
@@ -390,7 +395,7 @@ class ControlConnection:
             # Both ends took the other for the server, on one TCP connection: each answers, neither waits for good.
             self._send(self._start_reply_message(StartResult.OK))
         elif self.state is ConnectionState.WAIT_STOP_REPLY and isinstance(message, StopControlConnectionReply):
-            self._close(self._stop_reason, clean=True)
+            self._close(self._stop_reason, clean=True, why=Cause.ASKED)
         else:
             self._unexpected_messages += 1
 
@@ -400,16 +405,19 @@ class ControlConnection:
             return
         if isinstance(message, OutgoingCallRequest):
             self._calls.send_refusal(message.call_id, OutgoingCallResult.GENERAL_ERROR, GeneralError.NOT_CONNECTED)
-        self._close(f"{message.TYPE.text} came before Start-Control-Connection-Request", clean=False)
+        reason = f"{message.TYPE.text} came before Start-Control-Connection-Request"
+        self._close(reason, clean=False, why=Cause.NOT_PPTP)
 
     def _start_request(self, message: StartControlConnectionRequest, now: float) -> None:
         if not _version_supported(message.protocol_version):
             self._send(self._start_reply_message(StartResult.VERSION_NOT_SUPPORTED))
-            self._close(f"protocol version 0x{message.protocol_version:04x} is not supported", clean=False)
+            reason = f"protocol version 0x{message.protocol_version:04x} is not supported"
+            self._close(reason, clean=False, why=Cause.NOT_PPTP)
             return
         if self._start_refusal is not None:
-            self._send(self._start_reply_message(self._start_refusal))
-            self._close(f"refused: {StartResult.describe(self._start_refusal)}", clean=False)
+            self._send(self._start_reply_message(*self._start_refusal))
+            reason = f"refused: {explain(StartResult, *self._start_refusal)}"
+            self._close(reason, clean=False, why=Cause.CALL_REFUSED)
             return
         self._send(self._start_reply_message(StartResult.OK))
         self._started(message, now)
@@ -417,7 +425,10 @@ class ControlConnection:
     def _start_reply(self, message: StartControlConnectionReply, now: float) -> None:
         if message.result_code != StartResult.OK:
             reason = explain(StartResult, message.result_code, message.error_code)
-            self._close(f"the server refused the control connection: {reason}", clean=False)
+            full = message.result_code == GENERAL_ERROR and message.error_code == GeneralError.NO_RESOURCE
+            busy = full or message.result_code == StartResult.ALREADY_EXISTS
+            why = Cause.BUSY if busy else Cause.CALL_REFUSED
+            self._close(f"the server refused the control connection: {reason}", clean=False, why=why)
         elif not _version_supported(message.protocol_version):
             self._stop(
                 StopReason.STOP_PROTOCOL, f"the server's version 0x{message.protocol_version:04x} is not supported", now
@@ -458,14 +469,15 @@ class ControlConnection:
 
     def _stop_request(self, message: StopControlConnectionRequest, now: float) -> None:
         self._send(StopControlConnectionReply(result_code=StopResult.OK))
-        self._close(f"the peer stopped the connection: {StopReason.describe(message.reason)}", clean=True)
+        reason = f"the peer stopped the connection: {StopReason.describe(message.reason)}"
+        self._close(reason, clean=True, why=Cause.HUNG_UP)
 
     def _stop(self, reason: int, text: str, now: float) -> None:
         self._send(StopControlConnectionRequest(reason=reason))
         if self.closed:
             return
         self._stop_reason = text
-        self._calls.end_all(text)
+        self._calls.end_all(text, Cause.ASKED)
         self.state = ConnectionState.WAIT_STOP_REPLY
         self._deadline = now + self.config.stop_timeout
 
@@ -489,7 +501,7 @@ class ControlConnection:
             return
         if self._echo_deadline is not None:
             if now >= self._echo_deadline:
-                self._close(f"no Echo-Reply within {self.config.echo_timeout:g} s", clean=False)
+                self._close(f"no Echo-Reply within {self.config.echo_timeout:g} s", clean=False, why=Cause.PEER_DEAD)
         elif self.config.echo_interval and now >= self._last_heard + self.config.echo_interval:
             self._echo_identifier = (self._echo_identifier + 1) & 0xFFFFFFFF
             self._echo_deadline = now + self.config.echo_timeout
@@ -521,23 +533,23 @@ class ControlConnection:
         if self.closed:
             return
         if len(self._output) + message.LENGTH > MAXIMUM_PENDING_OUTPUT:
-            self._close("the peer does not read what is sent to it", clean=False)
+            self._close("the peer does not read what is sent to it", clean=False, why=Cause.PEER_DEAD)
             return
         self._output += message.build()
         self.messages_sent += 1
 
-    def _fail_call(self, reason: str) -> None:
-        self._close(reason, clean=False)
+    def _fail_call(self, reason: str, why: Cause) -> None:
+        self._close(reason, clean=False, why=why)
 
-    def _close(self, reason: str, *, clean: bool) -> None:
+    def _close(self, reason: str, *, clean: bool, why: Cause) -> None:
         if self.closed:
             return
         self.state = ConnectionState.CLOSED
         self.close_reason = reason
         self._deadline = None
         self._echo_deadline = None
-        self._calls.end_all(reason)
-        self._events.append(ConnectionClosed(reason=reason, clean=clean))
+        self._calls.end_all(reason, why)
+        self._events.append(ConnectionClosed(reason=reason, clean=clean, why=why))
 
 
 def _version_supported(version: int) -> bool:

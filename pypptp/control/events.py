@@ -5,7 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TypeAlias
 
-from pypptp.control.codes import OutgoingCallResult, explain
+from pypptp.causes import Cause
+from pypptp.control.codes import GENERAL_ERROR, GeneralError, OutgoingCallResult, explain
 from pypptp.control.messages import OutgoingCallRequest
 
 
@@ -77,6 +78,14 @@ class CallRefused:
         """The refusal in words, the result code by name."""
         return explain(OutgoingCallResult, self.result, self.error)
 
+    @property
+    def why(self) -> Cause:
+        """BUSY where another try may go better, else CALL_REFUSED."""
+        if self.result == GENERAL_ERROR:
+            return Cause.BUSY if self.error == GeneralError.NO_RESOURCE else Cause.CALL_REFUSED
+        full = self.result in (OutgoingCallResult.BUSY, OutgoingCallResult.TIME_OUT)
+        return Cause.BUSY if full else Cause.CALL_REFUSED
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class CallEnded:
@@ -96,6 +105,8 @@ class CallEnded:
     """Its Q.931 cause code."""
     statistics: bytes = b""
     """Its call statistics, at most 128 octets, unescaped."""
+    why: Cause = Cause.HUNG_UP
+    """Why, for programs."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -138,6 +149,8 @@ class ConnectionClosed:
     """Why, in words."""
     clean: bool
     """True where either side asked for the end: Stop, a cleared call, our own ``stop``."""
+    why: Cause = Cause.LOST
+    """Why, for programs."""
 
 
 ControlEvent: TypeAlias = (

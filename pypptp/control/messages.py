@@ -132,14 +132,19 @@ def parse_message(data: bytes) -> Message:
     return cls(**values)
 
 
-def printable(octets: bytes, limit: int = _STRING_LENGTH) -> str:
+def printable(octets: bytes, limit: int = _STRING_LENGTH, *, whole: bool = False) -> str:
     """Show a wire string on one line: up to its first NUL, escaped, cut to ``limit`` characters.
 
     Peers send names with control characters and binary rubbish; none of it may reach a terminal or a log as it is.
+
+    Args:
+        octets: the string.
+        limit: characters at most.
+        whole: it has a length of its own, so that a NUL ends nothing: a user's name in PPP.
     """
     text = "".join(
         chr(octet) if 0x20 <= octet < 0x7F and octet != 0x5C else f"\\x{octet:02x}"
-        for octet in octets.partition(b"\0")[0]
+        for octet in (octets if whole else octets.partition(b"\0")[0])
     )
     return text if len(text) <= limit else text[: max(limit - 3, 0)] + "..."
 

@@ -25,10 +25,20 @@ class RoundTrip:
         deviation: DEV, the smoothed mean deviation.
         adaptive_timeout: ATO, within [minimum, maximum].
         samples: acknowledgements measured so far; 0 means that round_trip_time is only the seed.
+        latest: the last one measured as it was, without average and back-off; None before the first.
         timeouts: acknowledgements that did not come within ATO.
     """
 
-    __slots__ = ("adaptive_timeout", "deviation", "maximum", "minimum", "round_trip_time", "samples", "timeouts")
+    __slots__ = (
+        "adaptive_timeout",
+        "deviation",
+        "latest",
+        "maximum",
+        "minimum",
+        "round_trip_time",
+        "samples",
+        "timeouts",
+    )
 
     def __init__(self, seed: float = 0.0, *, minimum: float = 0.05, maximum: float = 10.0) -> None:
         self.minimum = minimum
@@ -36,6 +46,7 @@ class RoundTrip:
         self.round_trip_time = min(seed, maximum)
         self.deviation = 0.0
         self.samples = 0
+        self.latest: float | None = None
         self.timeouts = 0
         self.adaptive_timeout = minimum
         self._set_timeout()
@@ -50,6 +61,7 @@ class RoundTrip:
         self.deviation += BETA * (abs(difference) - self.deviation)
         self.round_trip_time += ALPHA * difference
         self.samples += 1
+        self.latest = seconds
         self._set_timeout()
 
     def back_off(self) -> None:

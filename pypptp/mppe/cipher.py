@@ -162,8 +162,9 @@ class Decryptor:
 
     Attributes:
         discarding: stateful: frames were lost, and a Reset-Request is to be repeated until this is false.
-        implausible_in_a_row: implausible frames since the last good one. A peer whose every frame is implausible has
-            other keys.
+        implausible_in_a_row: implausible frames since the last good one that came as one sender's would: each with a
+            later GRE number and a count that is later by as much at most. A peer whose every frame is implausible has
+            other keys; somebody who tries all counts has not, and must not look like it.
         short, not_encrypted, not_flushed, late, implausible, discarded: refused frames by reason.
         losses: stateful: how often frames were found missing.
     """
@@ -178,6 +179,8 @@ class Decryptor:
         "_next_header",
         "_plausibility",
         "_position",
+        "_refused_count",
+        "_refused_sequence",
         "_schedule",
         "_sequence",
         "_sequence_known",
@@ -225,6 +228,8 @@ class Decryptor:
         self._position = 0
         self._checkpoints: dict[int, bytes] = {}
         self.discarding = False
+        # Of the last frame that was implausible.
+        self._refused_count = self._refused_sequence = 0
         self.implausible_in_a_row = 0
         self.short = self.not_encrypted = self.not_flushed = self.late = self.implausible = self.discarded = 0
         self.losses = 0
@@ -257,7 +262,7 @@ class Decryptor:
             buffer, payload, end, False
         ):
             self._schedule.retreat()
-            return self._refuse_as_implausible()
+            return self._refuse_as_implausible(header & _COUNT_MASK, sequence)
         self._next_header = header + 1 if header != _LAST_HEADER else _NO_HEADER
         self._sequence = sequence
         if self.implausible_in_a_row:
@@ -306,7 +311,7 @@ class Decryptor:
                 self.late += 1
                 return LATE
             if advance > ahead:
-                return self._refuse_as_implausible()
+                return self._refuse_as_implausible(count, sequence)
             clear = self._clear if self._clear_since == self._sequence else 0
             # The least number stays possible whatever was in clear: somebody may have put a frame in clear in the place
             # of an encrypted one.
@@ -316,10 +321,12 @@ class Decryptor:
             key = self._key_after(before, advance)
             if not self._try_key(handle, buffer, start, end, key, strict=advance != 1):
                 self._schedule.load(before)
-                return self._refuse_as_implausible()
+                return self._refuse_as_implausible(count, sequence)
             self._move_on(advance)
         else:
             verdict = self._decrypt_stateful(handle, buffer, start, end, advance, flushed)
+            if verdict == IMPLAUSIBLE:
+                return self._refuse_as_implausible(count, sequence)
             if verdict != OK:
                 return verdict
         self._count = count
@@ -341,9 +348,14 @@ class Decryptor:
         self._position += count - self._count
         self._count = count
 
-    def _refuse_as_implausible(self) -> int:
+    def _refuse_as_implausible(self, count: int, sequence: int) -> int:
         self.implausible += 1
-        self.implausible_in_a_row += 1
+        later = sequence - self._refused_sequence & _SEQUENCE_MASK
+        # The same count again is 4,096 frames later, or somebody else's.
+        further = count - self._refused_count & _COUNT_MASK or _COUNTS
+        follows = further <= later < _HALF_SEQUENCE
+        self.implausible_in_a_row = self.implausible_in_a_row + 1 if follows and self.implausible_in_a_row else 1
+        self._refused_count, self._refused_sequence = count, sequence
         return IMPLAUSIBLE
 
     def _try_key(self, handle: Handle, buffer: bytearray, start: int, end: int, key: bytes, *, strict: bool) -> bool:
@@ -403,7 +415,7 @@ class Decryptor:
             if self.discarding:
                 self.discarded += 1
                 return DISCARDED
-            return self._refuse_as_implausible()
+            return IMPLAUSIBLE
         # The sender changed its key at every count that ends in 0xFF, seen or not, and for this frame.
         first_missed = self._count + 1
         behind = first_missed + advance - 1
@@ -422,7 +434,7 @@ class Decryptor:
                 return OK
         schedule.load(key_before)
         schedule.restore(rc4_before)
-        return self._refuse_as_implausible()
+        return IMPLAUSIBLE
 
     @staticmethod
     def _possible_changes(is_flag: bool, surely_next: bool) -> list[int]:

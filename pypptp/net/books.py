@@ -9,11 +9,13 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from pypptp.errors import NetworkError
-from pypptp.net.edge import Tun
+from pypptp.net.edge import Hold, Tun
 from pypptp.net.records import Record
+
+Session: TypeAlias = Tun | Hold
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -23,14 +25,14 @@ class Change:
     Attributes:
         text: in words, for people: "route 10.0.0.0/8 via 203.0.113.1 dev eth0".
         take_back: undoes it; must bear that the change is gone already, or was never made.
-        session: the TUN it belongs to, or None.
+        session: the TUN or hold it belongs to, or None.
         goes_with_tun: the kernel takes it back by itself when that TUN is closed.
         record: the same for the ledger, or None where the kernel takes it back with the process.
     """
 
     text: str
     take_back: Callable[[], None]
-    session: Tun | None = None
+    session: Session | None = None
     goes_with_tun: bool = False
     record: Record | None = None
 
@@ -85,6 +87,15 @@ class Books:
                 self._changes.remove(change)
         self._strike_number(change)
 
+    def leave(self, change: Change) -> bool:
+        """Forget a change that is to stay; the ledger keeps it for another process. False where it is not in here."""
+        with self._lock:
+            if change not in self._changes:
+                return False
+            self._changes.remove(change)
+            self._numbers.pop(change, None)
+            return True
+
     def holds(self, kind: type[Record]) -> bool:
         """Whether a change with such a record is in the books."""
         with self._lock:
@@ -98,9 +109,10 @@ class Books:
     def sessions(self) -> list[Tun]:
         """List the TUNs that changes belong to, each once, oldest first."""
         with self._lock:
-            return list(dict.fromkeys(change.session for change in self._changes if change.session is not None))
+            found = dict.fromkeys(change.session for change in self._changes)
+            return [session for session in found if session is not None and not isinstance(session, Hold)]
 
-    def undo_for(self, session: Tun) -> list[str]:
+    def undo_for(self, session: Session) -> list[str]:
         """Take back what belongs to ``session``, newest first."""
         with self._lock:
             taken = [change for change in self._changes if change.session is session]

@@ -12,7 +12,8 @@ process, does it.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import socket
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Protocol
@@ -20,6 +21,7 @@ from typing import Protocol
 DEFAULT_MTU = 1400
 """Octets. 1500 less IP (20), GRE (16), PPP (4) and MPPE (4) is 1456; 1400 is what real PPTP peers offer."""
 
+EVERYTHING = IPv4Network("0.0.0.0/0")
 HALVES = (IPv4Network("0.0.0.0/1"), IPv4Network("128.0.0.0/1"))
 """What the default route through a tunnel is made of; :mod:`pypptp.net.routes` says why."""
 
@@ -37,6 +39,24 @@ class Tun(Protocol):
 
     def close(self) -> None:
         """Close the descriptor; the interface, its addresses and routes go with it. Closing twice is no error."""
+
+
+class Watch(Protocol):
+    """News of links, addresses and routes: that something changed, not what."""
+
+    @property
+    def fd(self) -> int:
+        """File descriptor that is readable when there is news; -1 once closed."""
+
+    def drain(self) -> bool:
+        """Forget the news. Returns whether there was any."""
+
+    def close(self) -> None:
+        """Listen no more. Twice is no error."""
+
+
+class Hold:
+    """Whose changes they are, where they are no TUN's: what a client needs on the way to its server, for example."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,27 +133,60 @@ class NetworkEdge(Protocol):
             mtu: octets of the largest IP packet.
         """
 
-    def configure(self, tun: Tun, *, local: IPv4Address, peer: IPv4Address, mtu: int | None = None) -> None:
-        """Give the TUN its point-to-point addresses and set it up; the host route to ``peer`` comes with them."""
+    def configure(
+        self,
+        tun: Tun,
+        *,
+        local: IPv4Address,
+        peer: IPv4Address,
+        mtu: int | None = None,
+        isolated: bool = False,
+        queue: int | None = None,
+    ) -> None:
+        """Give the TUN its point-to-point addresses and set it up; the host route to ``peer`` comes with them.
 
-    def route_to(self, address: IPv4Address) -> RouteTaken:
-        """Ask the kernel which way packets to ``address`` go now."""
+        Args:
+            tun: the TUN.
+            local: this end's inner address.
+            peer: the other end's.
+            mtu: octets of the largest packet, as it was where left out.
+            isolated: it is one of those that :meth:`isolate` keeps apart.
+            queue: packets that wait in the TUN at most, as many as it was where left out.
+        """
+
+    def route_to(self, address: IPv4Address, *, by: str | None = None, around: Tun | None = None) -> RouteTaken:
+        """Ask the kernel which way packets to ``address`` go now.
+
+        Args:
+            address: the destination.
+            by: of the routes by this interface alone.
+            around: as if there were no routes by this TUN.
+        """
 
     def default_route(self) -> RouteTaken | None:
         """Return the default route with the lowest metric, or None."""
 
-    def pin_route(self, address: IPv4Address, *, session: Tun | None = None) -> RouteTaken:
-        """Hold ``address`` (the server's) on the way it is reached now, whatever other routes come.
+    def holds_address(self, address: IPv4Address) -> bool:
+        """Return whether an interface of this machine has ``address``, be it up or down."""
 
-        With ``session`` the route goes with :meth:`undo_for`, so that a client which connects again finds the way anew,
-        by another uplink perhaps. Pin before :meth:`configure`: some servers' inner address is their outer one.
+    def watch(self) -> Watch:
+        """Be told of changes to links, addresses and routes, whoever makes them."""
+
+    def pin_route(
+        self, address: IPv4Address, *, via: RouteTaken | None = None, session: Tun | Hold | None = None
+    ) -> RouteTaken:
+        """Hold ``address`` (the server's) on the way it is reached now, or on ``via``, whatever other routes come.
+
+        With ``session`` the route goes with :meth:`undo_for` or :meth:`release`, so that a client which connects again
+        finds the way anew, by another uplink perhaps. Pin before :meth:`configure`: some servers' inner address is
+        their outer one.
 
         Returns:
             That way. An address of this machine itself needs no route and gets none (``local``).
         """
 
     def add_route(
-        self, network: IPv4Network, *, via: Tun | RouteTaken, metric: int = 0, session: Tun | None = None
+        self, network: IPv4Network, *, via: Tun | RouteTaken, metric: int = 0, session: Tun | Hold | None = None
     ) -> bool:
         """Route ``network`` through a TUN, or the way another address is reached.
 
@@ -141,14 +194,43 @@ class NetworkEdge(Protocol):
             network: destination, any prefix length.
             via: the TUN, or what :meth:`route_to` or :meth:`pin_route` returned.
             metric: the kernel's route priority; lower wins.
-            session: the TUN with whose undoing the route goes; by default ``via`` where that is a TUN, else nobody's.
+            session: with whose undoing the route goes; by default ``via`` where that is a TUN, else nobody's.
 
         Returns:
             False where the same route was there already: it is neither added nor taken away later.
         """
 
-    def add_default_route(self, tun: Tun) -> None:
-        """Send everything that has no route of its own through ``tun``, and leave the old default route where it is."""
+    def add_default_route(self, tun: Tun, *, metric: int | None = None) -> None:
+        """Send everything that has no route of its own through ``tun``, and leave the old default route where it is.
+
+        With a metric it is one among others: a default route whose metric is lower wins. Without, it beats them all.
+        """
+
+    def bind_socket(self, sock: socket.socket, interface: str | None) -> None:
+        """Prepare a socket that leads to the server: hold it on an interface, and let it through the kill switch."""
+
+    def add_kill_switch(
+        self, server: IPv4Address, port: int, *, bypass: Iterable[IPv4Network] = (), session: Hold | None = None
+    ) -> None:
+        """Let nothing leave but through TUNs opened after this, to ``server``, and to the networks in ``bypass``.
+
+        It outlives this process if that is killed, and goes with ``session``, or all the rest. Called again, for
+        another server, it changes without a gap.
+        """
+
+    def leave_kill_switch(self) -> bool:
+        """Have :meth:`undo` leave the kill switch in place, for the next start or ``pypptp undo`` to take back.
+
+        Returns:
+            False where there is none.
+        """
+
+    def set_name_servers(self, tun: Tun, servers: Sequence[IPv4Address]) -> str:
+        """Have this machine's programs ask ``servers``; called again for the TUN, it changes them.
+
+        Returns:
+            By what means, in words.
+        """
 
     def enable_forwarding(self) -> bool:
         """Switch IPv4 forwarding on.
@@ -170,14 +252,36 @@ class NetworkEdge(Protocol):
             The interface's name.
         """
 
-    def recover(self) -> Recovery:
+    def clamp_mss(self, *, tunnels: str = "ppp%d") -> None:
+        """Clamp the TCP MSS of what passes the tunnels, as :meth:`add_nat` does, without NAT."""
+
+    def isolate(self) -> None:
+        """Let nothing pass from one TUN to another, of those that are configured so."""
+
+    def add_proxy_arp(self, tun: Tun, address: IPv4Address) -> str | None:
+        """Answer for ``address`` on the network it is in; it goes with :meth:`undo_for`. The kernel must forward.
+
+        Returns:
+            The interface where; None where no network of this machine's holds the address.
+        """
+
+    def own_addresses(self) -> set[IPv4Address]:
+        """Return every address of this machine."""
+
+    def recover(self, *, keep_kill_switch: bool = False) -> Recovery:
         """Take back what processes that were killed left behind in this network namespace. It never raises.
 
         To be called before the first change. What living ones did is left alone.
+
+        Args:
+            keep_kill_switch: leave a kill switch in place, as the caller is about to make its own: call again then.
         """
 
     def changes(self) -> list[str]:
         """List what is changed at present, oldest first, in words."""
+
+    def release(self, hold: Hold) -> list[str]:
+        """Take back what belongs to ``hold``. Returns what went wrong, in words; never raises."""
 
     def undo_for(self, tun: Tun) -> list[str]:
         """Take back what belongs to one TUN and close it. Returns what went wrong, in words; never raises."""

@@ -26,14 +26,19 @@ WRITABLE_BY_OTHERS = stat.S_IWGRP | stat.S_IWOTH
 _POLL_SECONDS = 0.01
 
 
-def journal_folder() -> Path:
-    """Return the folder for this user, which may not be there. Raises NetworkError where a user has none."""
+def runtime_folder() -> Path:
+    """Return the folder for what lives as long as this boot, of this user. Raises NetworkError where a user has none."""
     if os.geteuid() == 0:
-        return RUNTIME_FOLDER / "journal"
+        return RUNTIME_FOLDER
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")
     if not runtime.startswith("/"):
         raise NetworkError("XDG_RUNTIME_DIR is not set, and only root writes to /run")
-    return Path(runtime) / "pypptp" / "journal"
+    return Path(runtime) / "pypptp"
+
+
+def journal_folder() -> Path:
+    """Return the folder for this user, which may not be there. Raises NetworkError where a user has none."""
+    return runtime_folder() / "journal"
 
 
 def open_folder(path: Path, *, create: bool) -> int:

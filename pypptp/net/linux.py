@@ -2,22 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import Iterable
+import socket
+from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv4Network
 
 from pypptp.errors import LocalProtocolError, NetworkError
-from pypptp.net import forwarding, links, nat, routes
+from pypptp.net import addresses, forwarding, kill_switch, links, nat, proxy_arp, routes
 from pypptp.net.books import Books, Change
-from pypptp.net.edge import DEFAULT_MTU, HALVES, Recovery, Route, RouteTaken, Tun
+from pypptp.net.edge import DEFAULT_MTU, EVERYTHING, HALVES, Hold, Recovery, Route, RouteTaken, Tun, Watch
 from pypptp.net.journal import Journal
+from pypptp.net.name_servers import Means, means_for
 from pypptp.net.netlink import rtnetlink
-from pypptp.net.records import ForwardingOn, NatMade, RouteAdded
+from pypptp.net.records import FilterMade, ForwardingOn, KillSwitchOn, NatMade, ProxyArpMade, RouteAdded
 from pypptp.net.recovery import recover, take_back
 from pypptp.net.tun import LinuxTun, tune_napi
+from pypptp.net.watch import LinuxWatch
+
+log = logging.getLogger("pypptp.net")
 
 _CLOSING_THREADS = 16
 
@@ -54,6 +60,8 @@ class LinuxEdge:
         self._configured: dict[Tun, _Configured] = {}
         self._tables: list[str] = []
         self._lasting: dict[Route, _Lasting] = {}
+        self._kill_switch: tuple[kill_switch.KillSwitch, Change] | None = None
+        self._name_servers: dict[Tun, Means] = {}
 
     def open_tun(self, name: str | None = None, *, mtu: int = DEFAULT_MTU) -> Tun:
         """Make a TUN device; see :meth:`NetworkEdge.open_tun`."""
@@ -62,7 +70,8 @@ class LinuxEdge:
         change = Change(f"interface {tun.name}", tun.close, session=tun)
         try:
             with self._books.entry(change), rtnetlink() as netlink:
-                links.prepare_tun(netlink, tun.name, mtu=mtu, alias=alias)
+                group = kill_switch.MARK if self._kill_switch is not None else 0
+                links.prepare_tun(netlink, tun.name, mtu=mtu, alias=alias, group=group)
                 tune_napi(tun.name, alias)
         except BaseException:
             self._books.strike(change)
@@ -70,46 +79,68 @@ class LinuxEdge:
             raise
         return tun
 
-    def configure(self, tun: Tun, *, local: IPv4Address, peer: IPv4Address, mtu: int | None = None) -> None:
+    def configure(
+        self,
+        tun: Tun,
+        *,
+        local: IPv4Address,
+        peer: IPv4Address,
+        mtu: int | None = None,
+        isolated: bool = False,
+        queue: int | None = None,
+    ) -> None:
         """Give the TUN its addresses and set it up; called again, it changes them."""
         _check_open(tun)
         with rtnetlink() as netlink:
             before = self._configured.get(tun)
-            if before is not None and (before.local, before.peer) != (local, peer):
-                links.remove_address(netlink, tun.name, before.local, peer=before.peer)
-                self._books.strike(before.change)
-                del self._configured[tun]
-                before = None
-            if before is None:
+            if before is None or (before.local, before.peer) != (local, peer):
                 text = f"address {local} peer {peer} dev {tun.name}"
                 change = Change(text, _nothing, session=tun, goes_with_tun=True)
                 with self._books.entry(change):
-                    links.add_address(netlink, tun.name, local, peer=peer)
+                    if before is None:
+                        links.add_address(netlink, tun.name, local, peer=peer)
+                    else:
+                        links.change_address(netlink, tun.name, (before.local, before.peer), (local, peer))
+                        self._books.strike(before.change)
                 self._configured[tun] = _Configured(local, peer, change)
-            links.set_up(netlink, tun.name, mtu=mtu)
+            group = links.ISOLATED_GROUP if isolated else None
+            links.set_up(netlink, tun.name, mtu=mtu, group=group, queue=queue)
 
-    def route_to(self, address: IPv4Address) -> RouteTaken:
-        """Ask the kernel which way packets to ``address`` go now."""
+    def route_to(self, address: IPv4Address, *, by: str | None = None, around: Tun | None = None) -> RouteTaken:
+        """Ask the kernel which way packets to ``address`` go now; see :meth:`NetworkEdge.route_to`."""
         with rtnetlink() as netlink:
-            return routes.look_up(netlink, address)
+            if around is not None and around.fd >= 0:
+                return routes.look_up_around(netlink, address, around.name)
+            return routes.look_up(netlink, address, by=by)
 
     def default_route(self) -> RouteTaken | None:
         """Return the default route with the lowest metric, or None."""
         with rtnetlink() as netlink:
             return routes.find_default(netlink)
 
-    def pin_route(self, address: IPv4Address, *, session: Tun | None = None) -> RouteTaken:
+    def holds_address(self, address: IPv4Address) -> bool:
+        """Return whether an interface has ``address``; see :meth:`NetworkEdge.holds_address`."""
+        with rtnetlink() as netlink:
+            return links.holds_address(netlink, address)
+
+    def watch(self) -> Watch:
+        """Be told of changes; see :meth:`NetworkEdge.watch`."""
+        return LinuxWatch()
+
+    def pin_route(
+        self, address: IPv4Address, *, via: RouteTaken | None = None, session: Tun | Hold | None = None
+    ) -> RouteTaken:
         """Hold ``address`` on the way it is reached now; see :meth:`NetworkEdge.pin_route`.
 
         An address of this machine itself is not pinned: the kernel's local table comes before every route.
         """
-        taken = self.route_to(address)
+        taken = self.route_to(address) if via is None else via
         if not taken.local:
             self.add_route(IPv4Network(address), via=taken, session=session)
         return taken
 
     def add_route(
-        self, network: IPv4Network, *, via: Tun | RouteTaken, metric: int = 0, session: Tun | None = None
+        self, network: IPv4Network, *, via: Tun | RouteTaken, metric: int = 0, session: Tun | Hold | None = None
     ) -> bool:
         """Add a route; see :meth:`NetworkEdge.add_route`."""
         by_tun = not isinstance(via, RouteTaken)
@@ -121,10 +152,75 @@ class LinuxEdge:
             session = via if session is None else session
         return self._add_route(route, session, by_tun=by_tun, goes_with_tun=session is via)
 
-    def add_default_route(self, tun: Tun) -> None:
-        """Send everything else through ``tun``: two half routes, see :mod:`pypptp.net.routes`."""
-        for half in HALVES:
-            self.add_route(half, via=tun)
+    def add_default_route(self, tun: Tun, *, metric: int | None = None) -> None:
+        """Send everything else through ``tun``; :mod:`pypptp.net.routes` says how."""
+        for network in HALVES if metric is None else (EVERYTHING,):
+            self.add_route(network, via=tun, metric=metric or 0)
+
+    def bind_socket(self, sock: socket.socket, interface: str | None) -> None:
+        """Hold a socket on an interface, and let it through the kill switch; see :meth:`NetworkEdge.bind_socket`."""
+        try:
+            if interface is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, interface.encode() + b"\0")
+            if self._kill_switch is not None:
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, kill_switch.MARK)
+        except OSError as error:
+            where = "mark a socket" if interface is None else f"bind a socket to the interface {interface}"
+            raise NetworkError(f"cannot {where}: {error.strerror}") from error
+
+    def add_kill_switch(
+        self, server: IPv4Address, port: int, *, bypass: Iterable[IPv4Network] = (), session: Hold | None = None
+    ) -> None:
+        """Let nothing leave but through tunnels and to the server; see :meth:`NetworkEdge.add_kill_switch`."""
+        if self._kill_switch is not None:
+            self._kill_switch[0].close_around(server, port)
+            return
+        made = kill_switch.KillSwitch(kill_switch.new_name(), bypass=bypass)
+
+        def remove() -> None:
+            self._kill_switch = None
+            made.remove()
+
+        record = KillSwitchOn(made.name)
+        change = Change(str(record), remove, session=session, record=record)
+        with self._books.entry(change):
+            made.close_around(server, port)
+        self._kill_switch = made, change
+
+    def leave_kill_switch(self) -> bool:
+        """Leave the kill switch to the next start; see :meth:`NetworkEdge.leave_kill_switch`."""
+        if self._kill_switch is None or not self._books.leave(self._kill_switch[1]):
+            return False
+        self._kill_switch[0].leave()
+        self._kill_switch = None
+        return True
+
+    def set_name_servers(self, tun: Tun, servers: Sequence[IPv4Address]) -> str:
+        """Have programs ask these name servers; see :meth:`NetworkEdge.set_name_servers`."""
+        _check_open(tun)
+        means = self._name_servers.get(tun)
+        if means is not None:
+            means.set(servers)
+            return means.words
+        instance = "pypptp" if self._journal is None else self._journal.instance
+        *before, last = means_for(tun.name, instance=instance)
+        for means in before:
+            try:
+                return self._ask_by(means, tun, servers)
+            except NetworkError as error:
+                log.info("name servers: %s; another way is tried", error)
+        return self._ask_by(last, tun, servers)
+
+    def _ask_by(self, means: Means, tun: Tun, servers: Sequence[IPv4Address]) -> str:
+        def take_back() -> None:
+            self._name_servers.pop(tun, None)
+            means.take_back()
+
+        text = f"name servers {', '.join(map(str, servers))} for {tun.name}"
+        with self._books.entry(Change(text, take_back, session=tun, record=means.record)):
+            means.set(servers)
+        self._name_servers[tun] = means
+        return means.words
 
     def enable_forwarding(self) -> bool:
         """Switch IPv4 forwarding on; see :meth:`NetworkEdge.enable_forwarding`.
@@ -159,23 +255,43 @@ class LinuxEdge:
             interface = default.interface
         else:
             links.interface_index(interface)
-        networks = tuple(sources)
-        made: list[nat.NatTable] = []
-
-        def remove() -> None:
-            for table in made:
-                if table.name in self._tables:
-                    self._tables.remove(table.name)
-                table.remove()
-
+        networks, used = tuple(sources), interface
         record = NatMade(interface, networks, nat.own_comment())
-        with self._books.entry(Change(str(record), remove, record=record)):
-            table = nat.NatTable(interface, networks, tunnels=tunnels)
-            made.append(table)
-            self._tables.append(table.name)
+        self._make_table(record, lambda: nat.NatTable(used, networks, tunnels=tunnels))
         return interface
 
-    def recover(self) -> Recovery:
+    def clamp_mss(self, *, tunnels: str = "ppp%d") -> None:
+        """Clamp without NAT; see :meth:`NetworkEdge.clamp_mss`."""
+        self._make_table(FilterMade("MSS clamp", nat.own_comment()), lambda: nat.ClampTable(tunnels))
+
+    def isolate(self) -> None:
+        """Keep the clients apart; see :meth:`NetworkEdge.isolate`."""
+        self._make_table(FilterMade("isolation", nat.own_comment()), nat.IsolationTable)
+
+    def add_proxy_arp(self, tun: Tun, address: IPv4Address) -> str | None:
+        """Answer ARP for a client; see :meth:`NetworkEdge.add_proxy_arp`.
+
+        What somebody else has set up for the address stays when the session ends.
+        """
+        _check_open(tun)
+        with rtnetlink() as netlink:
+            index = proxy_arp.find_interface(netlink, address)
+            if index is None:
+                return None
+            name = links.interface_name(index)
+            if (address, index) not in proxy_arp.published(netlink, address):
+                record = ProxyArpMade(address, name, index)
+                change = Change(str(record), lambda: take_back(record), session=tun, record=record)
+                with self._books.entry(change):
+                    proxy_arp.publish(netlink, address, index)
+            return name
+
+    def own_addresses(self) -> set[IPv4Address]:
+        """Return every address of this machine."""
+        with rtnetlink() as netlink:
+            return {address for _, address, _ in addresses.own_addresses(netlink)}
+
+    def recover(self, *, keep_kill_switch: bool = False) -> Recovery:
         """Take back what processes that were killed left behind; see :meth:`NetworkEdge.recover`."""
         if self._journal is None:
             return Recovery()
@@ -183,11 +299,15 @@ class LinuxEdge:
             folder = self._journal.folder
         except NetworkError:
             return Recovery()  # the first change will say so, if there ever is one
-        return recover(folder=folder)
+        return recover(folder=folder, keep_kill_switch=keep_kill_switch)
 
     def changes(self) -> list[str]:
         """List what is changed at present, oldest first, in words."""
         return self._books.texts()
+
+    def release(self, hold: Hold) -> list[str]:
+        """Take back what belongs to ``hold``. Returns what went wrong, in words."""
+        return self._books.undo_for(hold)
 
     def undo_for(self, tun: Tun) -> list[str]:
         """Take back what belongs to one TUN and close it. Returns what went wrong, in words."""
@@ -210,7 +330,7 @@ class LinuxEdge:
             results = [self.undo_for(tun) for tun in reversed(tuns)]
         return [error for errors in results for error in errors] + self._books.undo()
 
-    def _add_route(self, route: Route, session: Tun | None, *, by_tun: bool, goes_with_tun: bool) -> bool:
+    def _add_route(self, route: Route, session: Tun | Hold | None, *, by_tun: bool, goes_with_tun: bool) -> bool:
         index = links.interface_index(route.interface)
         with rtnetlink() as netlink:
             # A client that connects again asks for the same route again. It may be gone meanwhile: a link that went
@@ -233,7 +353,7 @@ class LinuxEdge:
         return False
 
     def _route_change(
-        self, wanted: Route, record: RouteAdded, session: Tun | None, *, by_tun: bool, goes_with_tun: bool
+        self, wanted: Route, record: RouteAdded, session: Tun | Hold | None, *, by_tun: bool, goes_with_tun: bool
     ) -> Change:
         def remove() -> None:
             self._lasting.pop(wanted, None)
@@ -242,6 +362,20 @@ class LinuxEdge:
         return Change(
             str(record), remove, session=session, goes_with_tun=goes_with_tun, record=None if by_tun else record
         )
+
+    def _make_table(self, record: NatMade | FilterMade, make: Callable[[], nat.OwnTable]) -> None:
+        made: list[nat.OwnTable] = []
+
+        def remove() -> None:
+            for table in made:
+                if table.name in self._tables:
+                    self._tables.remove(table.name)
+                table.remove()
+
+        with self._books.entry(Change(str(record), remove, record=record)):
+            table = make()
+            made.append(table)
+            self._tables.append(table.name)
 
     def _forwarding_off(self, record: ForwardingOn) -> None:
         if self._forwarding_of_others() is None:

@@ -25,6 +25,7 @@ T = TypeVar("T")
 
 CLONE_NEWNS: Final = 0x00020000
 CLONE_NEWNET: Final = 0x40000000
+_MS_BIND: Final = 0x1000
 _MS_REC: Final = 0x4000
 _MS_SLAVE: Final = 0x80000
 _MNT_DETACH: Final = 2
@@ -97,13 +98,38 @@ class Namespace:
         self.run(act)
 
     def _enter(self, *, own_sysfs: bool) -> None:
-        libc = _libc()
-        if libc.setns(self._fd, CLONE_NEWNET) != 0:
+        if _libc().setns(self._fd, CLONE_NEWNET) != 0:
             raise NetworkError(f"cannot enter the namespace {self.label}: {os.strerror(ctypes.get_errno())}")
-        # What `ip netns exec` does. Slave first: otherwise the mount would show in the namespace we came from.
-        if own_sysfs and libc.unshare(CLONE_NEWNS) == 0 and libc.mount(b"", b"/", None, _MS_REC | _MS_SLAVE, None) == 0:
-            libc.umount2(b"/sys", _MNT_DETACH)
-            libc.mount(b"sysfs", b"/sys", b"sysfs", 0, None)
+        if own_sysfs and own_mounts():
+            mount_own_sysfs()
+
+
+def own_mounts() -> bool:
+    """Give this thread mounts of its own, which the rest of the process does not see; False where that is refused."""
+    # Slave: otherwise what is mounted here would show in the namespace we came from.
+    libc = _libc()
+    return bool(libc.unshare(CLONE_NEWNS) == 0 and libc.mount(b"", b"/", None, _MS_REC | _MS_SLAVE, None) == 0)
+
+
+def mount_own_sysfs() -> None:
+    """Put a /sys of the thread's network namespace over the one that is there, as ``ip netns exec`` does."""
+    _libc().umount2(b"/sys", _MNT_DETACH)
+    _libc().mount(b"sysfs", b"/sys", b"sysfs", 0, None)
+
+
+def mount(kind: str, where: str, *, source: str | None = None) -> None:
+    """Mount a file system of some kind, or with ``source`` bind that file or folder. Raises OSError."""
+    flags = 0 if source is None else _MS_BIND
+    if _libc().mount((source or kind).encode(), where.encode(), kind.encode(), flags, None) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), where)
+
+
+def unmount(where: str) -> None:
+    """Take a mount out of the tree; what is bound elsewhere, or open, lives on. Raises OSError."""
+    if _libc().umount2(where.encode(), _MNT_DETACH) != 0:
+        code = ctypes.get_errno()
+        raise OSError(code, os.strerror(code), where)
 
 
 def connect(first: Namespace, first_name: str, second: Namespace, second_name: str) -> None:

@@ -1,6 +1,6 @@
-"""NAT and MSS clamping as one nftables table of our own, by netlink; no ``nft`` or ``iptables`` program is called.
+"""NAT, MSS clamping and isolation as nftables tables of our own, by netlink; no ``nft`` or ``iptables`` is called.
 
-The table, as ``nft list ruleset`` would show it::
+The table of NAT, as ``nft list ruleset`` would show it; without NAT it has the second chain alone::
 
     table ip pypptp {
         comment "pypptp <pid> <start time>"
@@ -21,6 +21,14 @@ The table, as ``nft list ruleset`` would show it::
 directions by rules that do not name one, and an uplink with a smaller MTU than the tunnel's counts too. A fixed MTU -
 40 could do neither.
 
+Isolation is a table too, which holds whether this host forwards or not and whoever made it so. It knows our clients'
+interfaces by their group, not by name: the uplink may be a ``ppp0`` as well. ``ip`` alone, since tunnels carry IPv4::
+
+    chain forward {
+        type filter hook forward priority filter; policy accept;
+        meta iifgroup 1723 meta oifgroup 1723 drop
+    }
+
 The owner flag (Linux 5.12) ties the table to this process: nobody else changes or flushes it, and the kernel removes
 it when the socket closes, after kill -9 too. Where the kernel has no such flag the comment says whose table it is,
 and one whose process is dead is replaced.
@@ -30,52 +38,20 @@ from __future__ import annotations
 
 import errno
 import os
-from collections.abc import Iterable, Sequence
+import sys
+from collections.abc import Callable, Iterable
 from ipaddress import IPv4Network
 from typing import Any
 
 from pypptp.errors import NetworkError
-from pypptp.net.netlink import (
-    NLM_F_APPEND,
-    NLM_F_CREATE,
-    NLM_F_DUMP,
-    NLM_F_EXCL,
-    NetlinkSocket,
-    genex,
-    nfgen_msg,
-    nft_chain_msg,
-    nft_rule_msg,
-    nft_table_msg,
-    refused,
-)
+from pypptp.net import nftables
+from pypptp.net.links import ISOLATED_GROUP
+from pypptp.net.netlink import NetlinkSocket, genex, refused
+from pypptp.net.nftables import NETLINK_NETFILTER, NFPROTO_IPV4, NFT_TABLE_F_OWNER, Message, compare, transact
 from pypptp.net.owner import process_start
 
 TABLE = "pypptp"
-NETLINK_NETFILTER = 12
-NFPROTO_IPV4 = 2
-_NFNL_SUBSYS_NFTABLES = 10
-_NFNL_MSG_BATCH_BEGIN = 0x10
-_NFNL_MSG_BATCH_END = 0x11
-NFT_MSG_NEWTABLE = _NFNL_SUBSYS_NFTABLES << 8 | 0
-NFT_MSG_GETTABLE = _NFNL_SUBSYS_NFTABLES << 8 | 1
-NFT_MSG_DELTABLE = _NFNL_SUBSYS_NFTABLES << 8 | 2
-NFT_MSG_NEWCHAIN = _NFNL_SUBSYS_NFTABLES << 8 | 3
-NFT_MSG_NEWRULE = _NFNL_SUBSYS_NFTABLES << 8 | 6
-NFT_MSG_GETRULE = _NFNL_SUBSYS_NFTABLES << 8 | 7
-NFT_TABLE_F_OWNER = 2
-
-NF_INET_FORWARD = 2
-NF_INET_POST_ROUTING = 4
-PRIORITY_MANGLE = -150
-PRIORITY_SOURCE_NAT = 100
-NF_ACCEPT = 1
-
 _REGISTER = 1
-_NETWORK_HEADER = 1
-_TRANSPORT_HEADER = 2
-_META_IIFNAME = 6
-_META_OIFNAME = 7
-_META_L4PROTO = 16
 _RT_TCPMSS = 3
 _EXTHDR_TCP_OPTION = 1
 _TCPOPT_MAXSEG = 2
@@ -83,32 +59,33 @@ _TCP = 6
 _TCP_FLAGS_OFFSET = 13
 _TCP_SYN = 0x02
 _TCP_RST = 0x04
-_IFNAMSIZ = 16
 _NAMES_TRIED = 32
 
 
-class NatTable:
+class OwnTable:
     """One table, from its making to :meth:`remove`.
 
     Args:
-        interface: masquerade what leaves by it.
-        sources: and comes from these networks.
-        tunnels: name of the TUN, or pattern with ``%d``, whose TCP connections are clamped.
+        content: makes its chains and rules, given its name.
 
     Raises:
-        NetworkError: no right, or no nftables or no NAT in this kernel.
+        NetworkError: no right, or no nftables in this kernel.
     """
 
-    def __init__(self, interface: str, sources: Iterable[IPv4Network], *, tunnels: str) -> None:
+    cure = "go without"
+    """What to do where there is no nftables."""
+
+    def __init__(self, content: Callable[[str], list[Message]]) -> None:
+        self._content = content
         try:
             self._netlink = NetlinkSocket(NETLINK_NETFILTER)
         except OSError as error:
-            raise _refused("open the netlink socket of nftables", error) from error
+            raise _refused("open the netlink socket of nftables", error, self.cure) from error
         try:
-            self.name = self._create(interface, list(sources), tunnels)
+            self.name = self._create()
         except OSError as error:
             self._netlink.close()
-            raise _refused("make the nftables table", error) from error
+            raise _refused("make the nftables table", error, self.cure) from error
         except BaseException:
             self._netlink.close()
             raise
@@ -116,31 +93,29 @@ class NatTable:
     def remove(self) -> None:
         """Delete the table, chains and rules with it. One that is gone already is no error."""
         try:
-            _transact(self._netlink, [_delete_table(self.name)])
+            transact(self._netlink, [nftables.delete_table(NFPROTO_IPV4, self.name)])
         except OSError as error:
             if error.errno not in (errno.ENOENT, errno.EBADF):
-                raise _refused(f"delete the nftables table {self.name}", error) from error
+                raise _refused(f"delete the nftables table {self.name}", error, self.cure) from error
         finally:
             self._netlink.close()
 
-    def _create(self, interface: str, sources: Sequence[IPv4Network], tunnels: str) -> str:
+    def _create(self) -> str:
         owner = NFT_TABLE_F_OWNER
         names = [TABLE, f"{TABLE}-{os.getpid()}"]
         names += [f"{TABLE}-{os.getpid()}-{number}" for number in range(2, _NAMES_TRIED)]
         while names:
             name = names[0]
-            messages = _table(name, interface, sources, tunnels, owner)
             try:
-                _transact(self._netlink, messages)
+                transact(self._netlink, self._messages(name, owner))
             except OSError as error:
                 if owner and error.errno in (errno.EINVAL, errno.EOPNOTSUPP):
                     owner = 0
                 elif error.errno in (errno.EEXIST, errno.EPERM, errno.EBUSY) and self._taken(name):
                     if self._stale(name):
                         try:
-                            _transact(
-                                self._netlink, [_delete_table(name), *_table(name, interface, sources, tunnels, owner)]
-                            )
+                            delete = nftables.delete_table(NFPROTO_IPV4, name)
+                            transact(self._netlink, [delete, *self._messages(name, owner)])
                         except OSError:
                             names.pop(0)  # somebody was quicker; his table is his
                         else:
@@ -155,12 +130,17 @@ class NatTable:
             f"all names for an nftables table from {TABLE} on are taken: delete those that are left over"
         )
 
+    def _messages(self, name: str, flags: int) -> list[Message]:
+        return [nftables.new_table(NFPROTO_IPV4, name, comment=own_comment(), flags=flags), *self._content(name)]
+
     def _taken(self, name: str) -> bool:
-        return any(table.get_attr("NFTA_TABLE_NAME") == name for table in _tables(self._netlink))
+        return any(
+            table.get_attr("NFTA_TABLE_NAME") == name for table in nftables.list_tables(self._netlink, NFPROTO_IPV4)
+        )
 
     def _stale(self, name: str) -> bool:
         """Whether the table says that it is pypptp's, of a process that is no more."""
-        for table in _tables(self._netlink):
+        for table in nftables.list_tables(self._netlink, NFPROTO_IPV4):
             if (
                 table.get_attr("NFTA_TABLE_NAME") == name
                 and not (table.get_attr("NFTA_TABLE_FLAGS") or 0) & NFT_TABLE_F_OWNER
@@ -169,6 +149,47 @@ class NatTable:
                 if len(words) == 3 and words[0] == TABLE and words[1].isdigit():
                     return process_start(int(words[1])) != words[2]
         return False
+
+
+class NatTable(OwnTable):
+    """Masquerading, and the clamping of what passes the tunnels.
+
+    Args:
+        interface: masquerade what leaves by it.
+        sources: and comes from these networks.
+        tunnels: name of the TUN, or pattern with ``%d``, whose TCP connections are clamped.
+
+    Raises:
+        NetworkError: no right, or no nftables or no NAT in this kernel.
+    """
+
+    cure = "--nat none goes without"
+
+    def __init__(self, interface: str, sources: Iterable[IPv4Network], *, tunnels: str) -> None:
+        networks = list(sources)
+        super().__init__(
+            lambda name: [*_masquerading(name, interface, networks), *_clamping(name, tunnels)],
+        )
+
+
+class ClampTable(OwnTable):
+    """The clamping alone.
+
+    Args:
+        tunnels: name of the TUN, or pattern with ``%d``, whose TCP connections are clamped.
+    """
+
+    def __init__(self, tunnels: str) -> None:
+        super().__init__(lambda name: _clamping(name, tunnels))
+
+
+class IsolationTable(OwnTable):
+    """Nothing passes from one interface of ISOLATED_GROUP to another, or back by the one it came from."""
+
+    cure = "--isolate needs it"
+
+    def __init__(self) -> None:
+        super().__init__(_isolation)
 
 
 def own_comment() -> str:
@@ -183,15 +204,15 @@ def remove_tables(comment: str) -> None:
     """
     try:
         with NetlinkSocket(NETLINK_NETFILTER) as netlink:
-            for table in _tables(netlink):
+            for table in nftables.list_tables(netlink, NFPROTO_IPV4):
                 name = table.get_attr("NFTA_TABLE_NAME")
                 if (name == TABLE or name.startswith(f"{TABLE}-")) and (
                     table.get_attr("NFTA_TABLE_USERDATA") or ""
                 ) == comment:
-                    _transact(netlink, [_delete_table(name)])
+                    transact(netlink, [nftables.delete_table(NFPROTO_IPV4, name)])
     except OSError as error:
         if error.errno not in (errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT, errno.ENOENT):
-            raise _refused("delete an nftables table", error) from error
+            raise _refused("delete an nftables table", error, OwnTable.cure) from error
 
 
 def other_tables(own: Iterable[str] = ()) -> list[str]:
@@ -199,24 +220,20 @@ def other_tables(own: Iterable[str] = ()) -> list[str]:
     mine = set(own)
     try:
         with NetlinkSocket(NETLINK_NETFILTER) as netlink:
-            names = [table.get_attr("NFTA_TABLE_NAME") for table in _tables(netlink)]
+            names = [table.get_attr("NFTA_TABLE_NAME") for table in nftables.list_tables(netlink, NFPROTO_IPV4)]
     except OSError:
         return []
     return [name for name in names if (name == TABLE or name.startswith(f"{TABLE}-")) and name not in mine]
 
 
 def masquerade_rule(interface: str, source: IPv4Network) -> list[Any]:
-    """Build the expressions that masquerade ``source`` out of ``interface``.
-
-    pyroute2's own ``ipv4addr()`` packs its mask in host order and is right only where the prefix length is a multiple
-    of 8.
-    """
+    """Build the expressions that masquerade ``source`` out of ``interface``."""
     return [
-        genex("meta", {"dreg": _REGISTER, "key": _META_OIFNAME}),
-        _compare(_interface(interface)),
-        genex("payload", {"dreg": _REGISTER, "base": _NETWORK_HEADER, "offset": 12, "len": 4}),
-        _mask(source.netmask.packed),
-        _compare(source.network_address.packed),
+        nftables.load_meta(nftables.META_OIFNAME),
+        compare(nftables.interface_octets(interface)),
+        nftables.load_octets(nftables.NETWORK_HEADER, 12, 4),
+        nftables.mask(source.netmask.packed),
+        compare(source.network_address.packed),
         genex("masq", {}),
     ]
 
@@ -224,111 +241,62 @@ def masquerade_rule(interface: str, source: IPv4Network) -> list[Any]:
 def clamp_rule(tunnels: str, *, outgoing: bool) -> list[Any]:
     """Build the expressions that clamp the MSS of TCP SYNs going into (``outgoing``) or coming out of the tunnels."""
     return [
-        genex("meta", {"dreg": _REGISTER, "key": _META_OIFNAME if outgoing else _META_IIFNAME}),
-        _compare(_interface(tunnels)),
-        genex("meta", {"dreg": _REGISTER, "key": _META_L4PROTO}),
-        _compare(bytes([_TCP])),
-        genex("payload", {"dreg": _REGISTER, "base": _TRANSPORT_HEADER, "offset": _TCP_FLAGS_OFFSET, "len": 1}),
-        _mask(bytes([_TCP_SYN | _TCP_RST])),
-        _compare(bytes([_TCP_SYN])),
+        nftables.load_meta(nftables.META_OIFNAME if outgoing else nftables.META_IIFNAME),
+        compare(nftables.interface_octets(tunnels)),
+        nftables.load_meta(nftables.META_L4PROTO),
+        compare(bytes([_TCP])),
+        nftables.load_octets(nftables.TRANSPORT_HEADER, _TCP_FLAGS_OFFSET, 1),
+        nftables.mask(bytes([_TCP_SYN | _TCP_RST])),
+        compare(bytes([_TCP_SYN])),
         genex("rt", {"dreg": _REGISTER, "key": _RT_TCPMSS}),
         genex("byteorder", {"sreg": _REGISTER, "dreg": _REGISTER, "op": 1, "len": 2, "size": 2}),
         genex("exthdr", {"sreg": _REGISTER, "type": _TCPOPT_MAXSEG, "offset": 2, "len": 2, "op": _EXTHDR_TCP_OPTION}),
     ]
 
 
-def _table(
-    name: str, interface: str, sources: Sequence[IPv4Network], tunnels: str, flags: int
-) -> list[tuple[Any, int, int]]:
-    table = _message(nft_table_msg, name, "NFTA_TABLE_NAME")
-    table["attrs"].append(("NFTA_TABLE_USERDATA", own_comment()))
-    if flags:
-        table["attrs"].append(("NFTA_TABLE_FLAGS", flags))
-    messages = [
-        # EXCL: adding to a table that is there would join somebody else's.
-        (table, NFT_MSG_NEWTABLE, NLM_F_CREATE | NLM_F_EXCL),
-        _chain(name, "postrouting", "nat", NF_INET_POST_ROUTING, PRIORITY_SOURCE_NAT),
-        _chain(name, "forward", "filter", NF_INET_FORWARD, PRIORITY_MANGLE),
+def isolation_rule() -> list[Any]:
+    """Build the expressions that drop what goes from one isolated interface to another."""
+    group = compare(ISOLATED_GROUP.to_bytes(4, sys.byteorder))
+    return [
+        nftables.load_meta(nftables.META_IIFGROUP),
+        group,
+        nftables.load_meta(nftables.META_OIFGROUP),
+        group,
+        nftables.verdict(nftables.NF_DROP),
     ]
-    messages += [_rule(name, "postrouting", masquerade_rule(interface, source)) for source in sources]
-    messages += [_rule(name, "forward", clamp_rule(tunnels, outgoing=outgoing)) for outgoing in (True, False)]
-    return messages
 
 
-def _transact(netlink: NetlinkSocket, messages: Sequence[tuple[Any, int, int]]) -> None:
-    netlink.transaction((_batch_edge(), _NFNL_MSG_BATCH_BEGIN), messages, (_batch_edge(), _NFNL_MSG_BATCH_END))
-
-
-def _chain(table: str, name: str, kind: str, hook: int, priority: int) -> tuple[Any, int, int]:
-    message = _message(nft_chain_msg, table, "NFTA_CHAIN_TABLE")
-    message["attrs"] += [
-        ("NFTA_CHAIN_NAME", name),
-        ("NFTA_CHAIN_HOOK", {"attrs": [("NFTA_HOOK_HOOKNUM", hook), ("NFTA_HOOK_PRIORITY", priority)]}),
-        ("NFTA_CHAIN_TYPE", kind),
-        ("NFTA_CHAIN_POLICY", NF_ACCEPT),
+def _masquerading(name: str, interface: str, sources: list[IPv4Network]) -> list[Message]:
+    hook, priority = nftables.NF_INET_POST_ROUTING, nftables.PRIORITY_SOURCE_NAT
+    return [
+        nftables.new_chain(NFPROTO_IPV4, name, "postrouting", "nat", hook, priority),
+        *(
+            nftables.new_rule(NFPROTO_IPV4, name, "postrouting", masquerade_rule(interface, source))
+            for source in sources
+        ),
     ]
-    return message, NFT_MSG_NEWCHAIN, NLM_F_CREATE
 
 
-def _rule(table: str, chain: str, expressions: list[Any]) -> tuple[Any, int, int]:
-    message = _message(nft_rule_msg, table, "NFTA_RULE_TABLE")
-    message["attrs"] += [("NFTA_RULE_CHAIN", chain), ("NFTA_RULE_EXPRESSIONS", expressions)]
-    return message, NFT_MSG_NEWRULE, NLM_F_CREATE | NLM_F_APPEND
+def _clamping(name: str, tunnels: str) -> list[Message]:
+    rules = [clamp_rule(tunnels, outgoing=outgoing) for outgoing in (True, False)]
+    return [
+        nftables.new_chain(NFPROTO_IPV4, name, "forward", "filter", nftables.NF_INET_FORWARD, nftables.PRIORITY_MANGLE),
+        *(nftables.new_rule(NFPROTO_IPV4, name, "forward", rule) for rule in rules),
+    ]
 
 
-def _delete_table(name: str) -> tuple[Any, int, int]:
-    return _message(nft_table_msg, name, "NFTA_TABLE_NAME"), NFT_MSG_DELTABLE, 0
+def _isolation(name: str) -> list[Message]:
+    return [
+        nftables.new_chain(NFPROTO_IPV4, name, "forward", "filter", nftables.NF_INET_FORWARD, nftables.PRIORITY_FILTER),
+        nftables.new_rule(NFPROTO_IPV4, name, "forward", isolation_rule()),
+    ]
 
 
-def _message(kind: Any, table: str, attribute: str) -> Any:
-    message = kind()
-    message["nfgen_family"] = NFPROTO_IPV4
-    message["attrs"] = [(attribute, table)]
-    return message
-
-
-def _batch_edge() -> Any:
-    message = nfgen_msg()
-    message["res_id"] = _NFNL_SUBSYS_NFTABLES
-    return message
-
-
-def _interface(pattern: str) -> bytes:
-    """Return what an interface name is compared with: all 16 octets, or those before ``%d`` alone."""
-    before, number, _ = pattern.partition("%d")
-    name = before.encode()
-    return name if number and name else name.ljust(_IFNAMSIZ, b"\0")
-
-
-def _compare(data: bytes) -> Any:
-    return genex("cmp", {"sreg": _REGISTER, "op": 0, "data": {"attrs": [("NFTA_DATA_VALUE", data)]}})
-
-
-def _mask(mask: bytes) -> Any:
-    return genex(
-        "bitwise",
-        {
-            "sreg": _REGISTER,
-            "dreg": _REGISTER,
-            "len": len(mask),
-            "mask": {"attrs": [("NFTA_DATA_VALUE", mask)]},
-            "xor": {"attrs": [("NFTA_DATA_VALUE", bytes(len(mask)))]},
-        },
-    )
-
-
-def _tables(netlink: NetlinkSocket) -> list[Any]:
-    message = nft_table_msg()
-    message["nfgen_family"] = NFPROTO_IPV4
-    return netlink.request(message, NFT_MSG_GETTABLE, NLM_F_DUMP)
-
-
-def _refused(what: str, error: OSError) -> NetworkError:
+def _refused(what: str, error: OSError, cure: str) -> NetworkError:
     if error.errno in (errno.EPROTONOSUPPORT, errno.EAFNOSUPPORT, errno.EOPNOTSUPP, errno.EINVAL):
-        return NetworkError(f"cannot {what}: this kernel has no nftables (modprobe nf_tables); --nat none goes without")
+        return NetworkError(f"cannot {what}: this kernel has no nftables (modprobe nf_tables); {cure}")
     if error.errno == errno.ENOENT:
         return NetworkError(
-            f"cannot {what}: this kernel has no NAT for nftables (modprobe -a nft_chain_nat nft_masq); "
-            "--nat none goes without"
+            f"cannot {what}: this kernel has no NAT for nftables (modprobe -a nft_chain_nat nft_masq); {cure}"
         )
     return refused(what, error)

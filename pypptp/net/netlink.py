@@ -25,8 +25,10 @@ from pyroute2.netlink.nfnetlink.nftsocket import (  # type: ignore[import-untype
     nft_rule_msg,
     nft_table_msg,
 )
+from pyroute2.netlink.rtnl.fibmsg import fibmsg  # type: ignore[import-untyped]
 from pyroute2.netlink.rtnl.ifaddrmsg import ifaddrmsg  # type: ignore[import-untyped]
 from pyroute2.netlink.rtnl.ifinfmsg import ifinfmsg  # type: ignore[import-untyped]
+from pyroute2.netlink.rtnl.ndmsg import ndmsg  # type: ignore[import-untyped]
 from pyroute2.netlink.rtnl.rtmsg import rtmsg  # type: ignore[import-untyped]
 from pyroute2.nftables.expressions import genex  # type: ignore[import-untyped]
 
@@ -38,9 +40,11 @@ __all__ = [
     "NLM_F_DUMP",
     "NLM_F_EXCL",
     "NetlinkSocket",
+    "fibmsg",
     "genex",
     "ifaddrmsg",
     "ifinfmsg",
+    "ndmsg",
     "nfgen_msg",
     "nft_chain_msg",
     "nft_rule_msg",

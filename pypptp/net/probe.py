@@ -22,22 +22,10 @@ def probe(*, namespaces: bool = False) -> list[str]:
     """
     if not sys.platform.startswith("linux"):
         return ["this is not Linux: the server and the client run there only, the library everywhere"]
-    # Not before: pyroute2 and python-pytun are installed on Linux alone.
-    from pypptp.net import tun
+    # Not before: pyroute2 is installed on Linux alone.
     from pypptp.net.namespaces import Namespace
-    from pypptp.net.raw_gre import open_gre_socket
 
-    missing = []
-    try:
-        open_gre_socket(None).close()
-    except NetworkError as error:
-        missing.append(str(error))
-    device = Path(tun.DEVICE)
-    device_there = device.exists()
-    if not device_there or not os.access(device, os.R_OK | os.W_OK):
-        missing.append(tun.device_sentence(device_there))
-    if not _has_capability(CAP_NET_ADMIN):
-        missing.append("not allowed to set up interfaces and routes: run as root or give the process CAP_NET_ADMIN")
+    missing = [sentence for sentence in (raw_socket_trouble(), device_trouble(), rights_trouble()) if sentence]
     if namespaces:
         try:
             with Namespace("trial") as trial:
@@ -49,6 +37,35 @@ def probe(*, namespaces: bool = False) -> list[str]:
 
 
 CAP_NET_ADMIN = 12
+
+
+def raw_socket_trouble() -> str:
+    """Try to open a raw GRE socket. Return what is in the way and the cure, "" for nothing."""
+    from pypptp.net.raw_gre import open_gre_socket
+
+    try:
+        open_gre_socket(None).close()
+    except NetworkError as error:
+        return str(error)
+    return ""
+
+
+def device_trouble() -> str:
+    """Look at the device file of TUNs. Return what is in the way and the cure, "" for nothing."""
+    from pypptp.net import tun  # not before: python-pytun is installed on Linux alone
+
+    device = Path(tun.DEVICE)
+    there = device.exists()
+    if not there or not os.access(device, os.R_OK | os.W_OK):
+        return tun.device_sentence(there)
+    return ""
+
+
+def rights_trouble() -> str:
+    """Say what keeps this process from setting up interfaces and routes, and the cure; "" for nothing."""
+    if _has_capability(CAP_NET_ADMIN):
+        return ""
+    return "not allowed to set up interfaces and routes: run as root or give the process CAP_NET_ADMIN"
 
 
 def _has_capability(number: int) -> bool:

@@ -8,6 +8,7 @@ import socket
 import struct
 import sys
 from collections.abc import Sequence
+from typing import Protocol
 
 from pypptp.errors import NetworkError
 
@@ -28,6 +29,13 @@ _ENHANCED_GRE = 0x880B
 _WHOLE_PACKET = 0x40000
 _MOST_STRAY_PACKETS = 10_000
 """More than an ordinary receive buffer holds, and an end where the peer of an old call goes on sending."""
+
+
+class OpenGre(Protocol):
+    """What :func:`open_gre_socket` is, or does the same in another process."""
+
+    def __call__(self, local: str | None = None, *, call_ids: range | None = None) -> socket.socket:
+        """Open a raw GRE socket. Raises NetworkError."""
 
 
 def open_gre_socket(local: str | None = None, *, call_ids: range | None = None) -> socket.socket:

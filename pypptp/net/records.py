@@ -20,6 +20,9 @@ from pypptp.net.forwarding import ForwardingState
 _INTERFACE = re.compile(r"[^\s/]{1,15}")
 _SETTING = re.compile(r"all/accept_redirects|([^\s/]{1,15})/forwarding")
 _VALUE = re.compile(r"-?[0-9]{1,3}", re.ASCII)
+_KEY = re.compile(r"(?!-)[^\s/]{1,15}\.pypptp")
+_KILL_SWITCH = re.compile(r"pypptp-kill-switch-[0-9]{1,10}-[0-9a-f]{8}", re.ASCII)
+_PURPOSE = re.compile(r"MSS clamp|isolation", re.ASCII)
 _COMMENT = re.compile(r"[a-z]{1,16} [0-9]{1,10} [0-9]{1,20}", re.ASCII)
 
 
@@ -71,7 +74,69 @@ class NatMade:
         return f"NAT of {', '.join(map(str, self.sources)) or 'nothing'} out of {self.interface}"
 
 
-Record: TypeAlias = RouteAdded | ForwardingOn | NatMade
+@dataclass(frozen=True, slots=True)
+class FilterMade:
+    """An nftables table that is not for NAT; it goes as that one does.
+
+    Attributes:
+        purpose: ``MSS clamp`` or ``isolation``.
+        comment: what the table says of its owner.
+    """
+
+    purpose: str
+    comment: str
+
+    def __str__(self) -> str:
+        return f"{self.purpose} of the tunnels"
+
+
+@dataclass(frozen=True, slots=True)
+class ProxyArpMade:
+    """An address this host answers ARP for.
+
+    Attributes:
+        address: whose it is.
+        interface: where it is asked for.
+        index: number of that interface: a later one of the same name has another.
+    """
+
+    address: IPv4Address
+    interface: str
+    index: int
+
+    def __str__(self) -> str:
+        return f"proxy ARP for {self.address} on {self.interface}"
+
+
+@dataclass(frozen=True, slots=True)
+class KillSwitchOn:
+    """A kill switch.
+
+    Attributes:
+        name: of its nftables table.
+    """
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"kill switch (nftables table {self.name})"
+
+
+@dataclass(frozen=True, slots=True)
+class NameServersFiled:
+    """Name servers filed with resolvconf.
+
+    Attributes:
+        key: under which.
+    """
+
+    key: str
+
+    def __str__(self) -> str:
+        return f"name servers filed with resolvconf as {self.key}"
+
+
+Record: TypeAlias = RouteAdded | ForwardingOn | NatMade | FilterMade | ProxyArpMade | KillSwitchOn | NameServersFiled
 
 
 def to_fields(record: Record) -> dict[str, object]:
@@ -91,6 +156,15 @@ def to_fields(record: Record) -> dict[str, object]:
             return {"kind": "forwarding", "before": before.forwarding, "settings": dict(before.settings)}
         case NatMade(interface, sources, comment):
             return {"kind": "nat", "interface": interface, "sources": list(map(str, sources)), "comment": comment}
+
+        case FilterMade(purpose, comment):
+            return {"kind": "filter", "purpose": purpose, "comment": comment}
+        case ProxyArpMade(address, interface, index):
+            return {"kind": "proxy arp", "address": str(address), "interface": interface, "index": index}
+        case KillSwitchOn(name):
+            return {"kind": "kill switch", "name": name}
+        case NameServersFiled(key):
+            return {"kind": "resolvconf", "key": key}
 
 
 def from_fields(fields: object) -> Record:
@@ -121,6 +195,18 @@ def from_fields(fields: object) -> Record:
                 tuple(IPv4Network(text(source)) for source in sources),
                 matching(_COMMENT, found.get("comment")),
             )
+        case "filter":
+            return FilterMade(matching(_PURPOSE, found.get("purpose")), matching(_COMMENT, found.get("comment")))
+        case "proxy arp":
+            return ProxyArpMade(
+                IPv4Address(text(found.get("address"))),
+                matching(_INTERFACE, found.get("interface")),
+                number(found.get("index"), least=1, most=0x7FFF_FFFF),
+            )
+        case "kill switch":
+            return KillSwitchOn(matching(_KILL_SWITCH, found.get("name")))
+        case "resolvconf":
+            return NameServersFiled(matching(_KEY, found.get("key")))
         case _:
             raise ValueError("no such kind of change")
 

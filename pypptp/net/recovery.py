@@ -18,25 +18,35 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from pypptp.errors import NetworkError
-from pypptp.net import forwarding, nat, routes
+from pypptp.net import forwarding, kill_switch, name_servers, nat, proxy_arp, resolv_conf, routes
 from pypptp.net.edge import Recovery
 from pypptp.net.journal import Entry, JournalFile, is_here, journal_names, reason
 from pypptp.net.journal_folder import UNFINISHED, alone_in, journal_folder, open_folder, try_lock
 from pypptp.net.netlink import rtnetlink
 from pypptp.net.owner import Owner, this_owner
-from pypptp.net.records import ForwardingOn, NatMade, Record, RouteAdded
+from pypptp.net.records import (
+    FilterMade,
+    ForwardingOn,
+    KillSwitchOn,
+    NameServersFiled,
+    NatMade,
+    ProxyArpMade,
+    Record,
+    RouteAdded,
+)
 
 _PATIENCE_SECONDS = 10.0
 _DYING_SECONDS = 5.0
 """Closing hundreds of TUNs takes the kernel seconds; a dead server's lock is gone before the last of them."""
 
 
-def recover(*, folder: Path | None = None, dry_run: bool = False) -> Recovery:
+def recover(*, folder: Path | None = None, dry_run: bool = False, keep_kill_switch: bool = False) -> Recovery:
     """Take back what is left behind in the calling thread's network namespace. It never raises.
 
     Args:
         folder: instead of this user's :func:`pypptp.net.journal_folder.journal_folder`.
         dry_run: only say what would be done.
+        keep_kill_switch: leave a dead one's kill switch to a later call, when the caller's own is in its place.
     """
     recovery = Recovery()
     try:
@@ -44,11 +54,14 @@ def recover(*, folder: Path | None = None, dry_run: bool = False) -> Recovery:
             if descriptor is not None:
                 with alone_in(descriptor, patience=_PATIENCE_SECONDS) as alone, ExitStack() as stack:
                     if alone:
-                        _Round(descriptor, recovery, stack, dry_run=dry_run).run()
+                        kept = (KillSwitchOn,) if keep_kill_switch else ()
+                        _Round(descriptor, recovery, stack, dry_run=dry_run, kept=kept).run()
                     else:
                         recovery.errors.append("another pypptp is at work on the journals: try again later")
     except (OSError, NetworkError) as error:
         recovery.errors.append(f"cannot look for what was left behind: {reason(error)}")
+    if os.geteuid() == 0:
+        resolv_conf.recover(recovery, dry_run=dry_run)
     return recovery
 
 
@@ -72,8 +85,15 @@ def take_back(record: Record, *, own_tables: Iterable[str] = ()) -> None:
             if others:
                 raise NetworkError(f"another pypptp still needs it (nftables table {others[0]}), it is left on")
             forwarding.restore(before)
-        case NatMade(comment=comment):
+        case ProxyArpMade(address=address, index=index):
+            with rtnetlink() as netlink:
+                proxy_arp.withdraw(netlink, address, index)
+        case NatMade(comment=comment) | FilterMade(comment=comment):
             nat.remove_tables(comment)
+        case KillSwitchOn(name):
+            kill_switch.remove(name)
+        case NameServersFiled():
+            name_servers.unfile(record)
 
 
 def _is_shared_with(record: Record, entry: Entry) -> bool:
@@ -86,11 +106,14 @@ def _is_shared_with(record: Record, entry: Entry) -> bool:
 class _Round:
     """One look through an open folder, while nobody else is in it."""
 
-    def __init__(self, folder: int, recovery: Recovery, stack: ExitStack, *, dry_run: bool) -> None:
+    def __init__(
+        self, folder: int, recovery: Recovery, stack: ExitStack, *, dry_run: bool, kept: tuple[type[Record], ...]
+    ) -> None:
         self._folder = folder
         self._recovery = recovery
         self._stack = stack
         self._dry_run = dry_run
+        self._kept = kept
         self._here = this_owner("")
         self._living: list[Entry] = []
         self._dead: list[tuple[JournalFile, Entry]] = []
@@ -131,6 +154,8 @@ class _Round:
                     self._strike(file, entry)
             elif not is_here(entry, self._here):
                 elsewhere.append(entry)
+            elif isinstance(entry.record, self._kept):
+                self._recovery.left.append(f"{entry.record}, of {entry.owner}")
             elif self._stays(entry.owner):
                 self._leave([entry])
             else:

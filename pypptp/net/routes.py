@@ -4,7 +4,8 @@ How the default route moves: two halves, 0.0.0.0/1 and 128.0.0.0/1, through the 
 any default route and leave the old one where it is, so that a DHCP client may renew or replace it meanwhile, one with
 metric 0 (which nothing can undercut) is beaten too, and even after kill -9 nothing is lost: the kernel drops both
 with the TUN. Replacing the default route would fight the DHCP client and lose it for good after a crash; a lower
-metric does not exist below 0.
+metric does not exist below 0. Where the user names a metric, it is one route 0.0.0.0/0 with it, as pppd's
+``defaultroute-metric`` makes, and whichever metric is lowest wins.
 
 Our routes carry a protocol number of their own, and go in before equal ones (same network, same metric) of others:
 lookups take the first. So a wish is obeyed though the network is routed elsewhere already, and exactly our route is
@@ -19,6 +20,7 @@ from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network, IPv6Address
 from typing import Any
 
+from pypptp.causes import Cause
 from pypptp.errors import NetworkError
 from pypptp.net.edge import Route, RouteTaken
 from pypptp.net.links import interface_index, interface_name
@@ -33,25 +35,66 @@ RT_SCOPE_LINK = 253
 RTN_UNICAST = 1
 RTN_LOCAL = 2
 RTNH_F_ONLINK = 4
+RTM_F_FIB_MATCH = 0x2000
 RTPROT_PYPPTP = 80
 """'P': free in iproute2's rt_protos, and not one that a routing daemon or a network manager takes for its own."""
 
 _METRICS_TRIED = 16
 
 
-def look_up(netlink: NetlinkSocket, address: IPv4Address) -> RouteTaken:
-    """Ask the kernel which way packets to ``address`` go. Raises NetworkError where there is none."""
+def look_up(netlink: NetlinkSocket, address: IPv4Address, *, by: str | None = None) -> RouteTaken:
+    """Ask the kernel which way packets to ``address`` go, ``by`` one interface. Raises NetworkError where none does."""
+    return _taken(_look_up(netlink, address, by))
+
+
+def look_up_around(netlink: NetlinkSocket, address: IPv4Address, interface: str) -> RouteTaken:
+    """Ask which way packets to ``address`` would go without the routes by ``interface``.
+
+    Raises:
+        NetworkError: nowhere.
+    """
+    best = _look_up(netlink, address, None)
+    if best.get_attr("RTA_OIF") != interface_index(interface):
+        return _taken(best)
+    found = []
+    for _, name in socket.if_nameindex():
+        if name not in (interface, "lo"):
+            try:
+                found.append(_look_up(netlink, address, name))
+            except NetworkError:
+                continue
+    if not found:
+        raise NetworkError(
+            f"there is no route to {address} besides the one by {interface}: check the uplink", cause=Cause.UNREACHABLE
+        )
+    return _taken(min(found, key=lambda reply: (-reply["dst_len"], reply.get_attr("RTA_PRIORITY") or 0)))
+
+
+def _look_up(netlink: NetlinkSocket, address: IPv4Address, by: str | None) -> rtmsg:
     message = _message(IPv4Network(address), table=0)
+    where = ""
+    if by is not None:
+        # Without FIB_MATCH the kernel takes any address for one on the link where an interface has no route to it.
+        message["flags"] = RTM_F_FIB_MATCH
+        message["attrs"].append(("RTA_OIF", interface_index(by)))
+        where = f" by {by}"
     try:
         replies = netlink.request(message, RTM_GETROUTE)
     except OSError as error:
         if error.errno in (errno.ENETUNREACH, errno.EHOSTUNREACH, errno.EINVAL, errno.EACCES):
-            raise NetworkError(f"there is no route to {address}: check the address and the default route") from error
+            raise NetworkError(
+                f"there is no route to {address}{where}: check the address and the default route",
+                cause=Cause.UNREACHABLE,
+            ) from error
         raise refused(f"look up the route to {address}", error) from error
     if not replies:
-        raise NetworkError(f"there is no route to {address}: the kernel gave no answer")
-    interface, gateway, source = _hop(replies[0])
-    return RouteTaken(interface, gateway, source, local=replies[0]["type"] == RTN_LOCAL)
+        raise NetworkError(f"there is no route to {address}: the kernel gave no answer", cause=Cause.UNREACHABLE)
+    return replies[0]
+
+
+def _taken(reply: rtmsg) -> RouteTaken:
+    interface, gateway, source = _hop(reply)
+    return RouteTaken(interface, gateway, source, local=reply["type"] == RTN_LOCAL)
 
 
 def find_default(netlink: NetlinkSocket) -> RouteTaken | None:

@@ -54,6 +54,7 @@ class ControlProtocol:
         packets: control packets to send.
         signals: layer signals that have not been taken yet.
         failure: why the negotiation was given up, in words for a person, or the empty string.
+        unanswered: it was given up because no answer came.
         peer_mru: octets of information field the peer can receive.
     """
 
@@ -67,6 +68,7 @@ class ControlProtocol:
         self.packets: list[ControlPacket] = []
         self.signals: deque[Action] = deque()
         self.failure = ""
+        self.unanswered = False
         self.peer_mru = DEFAULT_MRU
         self._deadline: float | None = None
         self._restart_count = 0
@@ -125,6 +127,7 @@ class ControlProtocol:
             return
         if self.state in LIVE_NEGOTIATION:
             self.failure = f"{self.protocol.name}: no answer to {self.limits.max_configure} Configure-Requests"
+            self.unanswered = True
         self._feed(Event.TIMEOUT_EXPIRED, now)
 
     def receive(self, information: bytes, now: float) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from typing import TypeAlias
 
+from pypptp.causes import Cause
 from pypptp.mppe.keys import Strength
 from pypptp.ppp.auth import AuthMethod
 
@@ -114,10 +115,12 @@ class LinkClosed:
     Attributes:
         reason: why, in words for a person.
         by_peer: whether the peer ended it.
+        cause: why, for programs.
     """
 
     reason: str
     by_peer: bool
+    cause: Cause = field(default=Cause.NEGOTIATION, compare=False)
 
 
 LinkEvent: TypeAlias = SecretWanted | Refused | Authenticated | AddressWanted | NetworkUp | NetworkDown | LinkClosed

@@ -231,6 +231,7 @@ class Lcp(ControlProtocol):
         rejected_protocols: protocol numbers the peer answered with a Protocol-Reject, to be taken by the link.
         terminate_text: the text of the peer's Terminate-Request, or None.
         echoes_unanswered: Echo-Requests sent since the last valid Echo-Reply.
+        echo_round_trip: seconds from the last Echo-Request that was answered to its Echo-Reply; None before the first.
     """
 
     protocol = Protocol.LCP
@@ -270,14 +271,17 @@ class Lcp(ControlProtocol):
         self.echo_rejected = False
         self._echo: ControlPacket | None = None
         self._echo_identifier: int | None = None
+        self._echo_sent_at = 0.0
+        self.echo_round_trip: float | None = None
 
     def room(self) -> int:
         return self.mru.peer - HEADER_LENGTH
 
-    def send_echo_request(self) -> None:
+    def send_echo_request(self, now: float) -> None:
         """Ask the peer for a sign of life; ``echoes_unanswered`` counts those without one."""
         identifier = self.next_identifier()
         self._echo_identifier = identifier
+        self._echo_sent_at = now
         self.echoes_unanswered += 1
         magic = self.magic.ours.to_bytes(MAGIC_LENGTH, "big")
         self.packets.append(ControlPacket(Code.ECHO_REQUEST, identifier, magic))
@@ -304,17 +308,18 @@ class Lcp(ControlProtocol):
                 self._echo = packet
                 self._feed(Event.ECHO, now)
             case Code.ECHO_REPLY if self.opened and packet.identifier == self._echo_identifier:
-                self._receive_echo_reply(packet)
+                self._receive_echo_reply(packet, now)
             case Code.IDENTIFICATION:
                 self.peer_identification = packet.data[MAGIC_LENGTH:]
 
-    def _receive_echo_reply(self, packet: ControlPacket) -> None:
+    def _receive_echo_reply(self, packet: ControlPacket, now: float) -> None:
         # A reply that carries our own Magic-Number is our request come back (section 5.8): no sign of life.
         magic = int.from_bytes(packet.data[:MAGIC_LENGTH], "big")
         if magic == self.magic.ours and magic != 0:
             return
         self._echo_identifier = None
         self.echoes_unanswered = 0
+        self.echo_round_trip = now - self._echo_sent_at
 
     def send_echo_reply(self) -> None:
         assert self._echo is not None

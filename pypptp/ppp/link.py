@@ -12,6 +12,7 @@ from collections import deque
 from enum import Enum
 from ipaddress import IPv4Address
 
+from pypptp.causes import Cause
 from pypptp.errors import LocalProtocolError
 from pypptp.mppe.cipher import Decryptor, Encryptor
 from pypptp.mppe.keys import MppeKeys
@@ -51,6 +52,16 @@ class Phase(Enum):
     AUTHENTICATE = "authenticate"
     NETWORK = "network"
     TERMINATE = "terminate"
+
+
+_TELLING = (
+    (Phase.ESTABLISH, b"authenticat", Cause.METHOD),
+    (Phase.AUTHENTICATE, b"authentication failed", Cause.AUTHENTICATION),
+    (Phase.AUTHENTICATE, b"wrong user name or password", Cause.AUTHENTICATION),
+    (Phase.NETWORK, b"mppe", Cause.ENCRYPTION),
+    (Phase.NETWORK, b"no address", Cause.BUSY),
+)
+"""What words in a Terminate-Request mean in which phase."""
 
 
 class Link:
@@ -154,14 +165,15 @@ class Link:
         self._dispatch(protocol, information, now)
         self._settle(now)
 
-    def provide_secret(self, secret: Secret | None, now: float) -> None:
+    def provide_secret(self, secret: Secret | None, now: float, objection: str = "") -> None:
         """Answer SecretWanted: the secret of that user, or None where there is no such user.
 
+        Whoever has the right proof is told the objection instead of being let in, where there is one.
         An answer that comes after the link has begun to end is ignored.
         """
         self._secret_wanted = False
         if self._auth is not None:
-            self._auth.provide(secret, now)
+            self._auth.provide(secret, now, objection)
             self._settle(now)
 
     def assign_address(
@@ -179,9 +191,9 @@ class Link:
         self._open_network(now)
         self._settle(now)
 
-    def close(self, reason: str, now: float) -> None:
+    def close(self, reason: str, now: float, cause: Cause = Cause.ASKED) -> None:
         """End the link: Terminate-Request with the reason, LinkClosed when the peer has acknowledged or is silent."""
-        self._end(reason, by_peer=False, now=now)
+        self._end(reason, by_peer=False, now=now, cause=cause)
         self._settle(now)
 
     def rechallenge(self, now: float) -> None:
@@ -233,7 +245,12 @@ class Link:
         if _due(self._establish_deadline, now):
             self._establish_deadline = None
             seconds = self.config.establish_timeout
-            self._end(f"no network after {seconds:.0f} s, phase {self.phase.value}", by_peer=False, now=now)
+            self._end(
+                f"no network after {seconds:.0f} s, phase {self.phase.value}",
+                by_peer=False,
+                now=now,
+                cause=Cause.TIMED_OUT,
+            )
         self._settle(now)
 
     # Frames.
@@ -290,21 +307,23 @@ class Link:
     def _follow_signals(self, now: float) -> bool:
         followed = False
         if self.lcp.terminate_text is not None and self.lcp.state is State.STOPPING:
-            self._note_end(self._last_words(), by_peer=True)
+            self._note_end(self._last_words(), by_peer=True, cause=self.cause_of_last_words)
         for machine in self._protocols():
             while machine.signals:
                 followed = True
                 self._follow(machine, machine.signals.popleft(), now)
         magic, refused = self.lcp.magic, self.lcp.authentication.refused_by_peer
         if magic.looped_back or (refused and magic.collisions):
-            self._end("the link is looped back: the peer's Magic-Number is ours", by_peer=False, now=now)
+            reason = "the link is looped back: the peer's Magic-Number is ours"
+            self._end(reason, by_peer=False, now=now, cause=Cause.LOOPED_BACK)
         elif refused:
-            self._end("the peer refused every authentication protocol offered", by_peer=True, now=now)
+            reason = "the peer refused every authentication protocol offered"
+            self._end(reason, by_peer=True, now=now, cause=Cause.METHOD)
         while self.lcp.rejected_protocols:
             followed = True
             self._follow_protocol_reject(self.lcp.rejected_protocols.pop(0), now)
         if self.phase is Phase.NETWORK and (objection := self.encryption.objection()):
-            self._end(objection, by_peer=True, now=now)
+            self._end(objection, by_peer=True, now=now, cause=Cause.ENCRYPTION)
         return followed
 
     def _follow(self, machine: ControlProtocol, signal: Action, now: float) -> None:
@@ -327,7 +346,8 @@ class Link:
         elif signal is Action.THIS_LAYER_DOWN:
             self._network_gone("IPCP went down", now)
         elif self.phase is Phase.NETWORK:
-            self._end(machine.failure or "the peer ended IPCP", by_peer=not machine.failure, now=now)
+            reason, cause = machine.failure or "the peer ended IPCP", _cause_of_failure(machine)
+            self._end(reason, by_peer=not machine.failure, now=now, cause=cause)
 
     def _follow_protocol_reject(self, protocol: int, now: float) -> None:
         if protocol == Protocol.CCP:
@@ -337,7 +357,7 @@ class Link:
         elif protocol == Protocol.LCP:
             self.lcp.protocol_rejected(now)
         elif self._auth is not None and protocol == self._auth.protocol:
-            self._end("the peer rejected the authentication protocol", by_peer=True, now=now)
+            self._end("the peer rejected the authentication protocol", by_peer=True, now=now, cause=Cause.METHOD)
 
     # LCP.
 
@@ -363,7 +383,7 @@ class Link:
 
     def _without_authentication(self, now: float) -> None:
         if self.role is Role.SERVER and self.config.auth:
-            self._end("the peer refused to authenticate", by_peer=True, now=now)
+            self._end("the peer refused to authenticate", by_peer=True, now=now, cause=Cause.METHOD)
             return
         self._method = None
         self._authenticated = True
@@ -382,8 +402,8 @@ class Link:
         self._early_ipcp = None
         self._echo_deadline = None
         if self.closing is None:
+            # Its time goes on: who never comes to the network phase cannot get more of it by beginning anew.
             self.phase = Phase.ESTABLISH
-            self._establish_deadline = now + self.config.establish_timeout
         else:
             self.phase = Phase.TERMINATE
         if self._secret_wanted:
@@ -392,7 +412,8 @@ class Link:
 
     def _lcp_finished(self) -> None:
         if self.closing is None:
-            self.closing = LinkClosed(self.last_words or self.lcp.failure or "LCP ended", by_peer=True)
+            cause = self.cause_of_last_words if self.last_words else _cause_of_failure(self.lcp)
+            self.closing = LinkClosed(self.last_words or self.lcp.failure or "LCP ended", by_peer=True, cause=cause)
         self.phase = Phase.DEAD
         self._establish_deadline = self._echo_deadline = None
         self.encryption.stop_waiting()
@@ -403,9 +424,10 @@ class Link:
         self._echo_deadline = now + self.config.echo_interval
         if 0 < self.config.echo_failure <= self.lcp.echoes_unanswered:
             count = self.lcp.echoes_unanswered
-            self._end(f"no answer to {count} LCP Echo-Requests", by_peer=False, now=now)
+            reason = f"no answer to {count} LCP Echo-Requests"
+            self._end(reason, by_peer=False, now=now, cause=Cause.PEER_DEAD)
         elif self.lcp.opened and not self.lcp.echo_rejected:
-            self.lcp.send_echo_request()
+            self.lcp.send_echo_request(now)
 
     # Authentication.
 
@@ -421,7 +443,8 @@ class Link:
         self._events += [Refused(refused, self._method) for refused in machine.refused]
         machine.refused.clear()
         if isinstance(machine.outcome, Failure):
-            self._end(machine.outcome.reason, by_peer=self.role is Role.CLIENT, now=now)
+            failure = machine.outcome
+            self._end(failure.reason, by_peer=self.role is Role.CLIENT, now=now, cause=failure.cause)
         elif isinstance(machine.outcome, Success) and not self._authenticated:
             if self._user not in ("", machine.outcome.name):
                 # After a new negotiation of LCP. Its address and its account are those of the first user.
@@ -440,7 +463,7 @@ class Link:
         self.phase = Phase.NETWORK
         refusal = self.encryption.begin(keys, now)
         if refusal:
-            self._end(refusal, by_peer=False, now=now)
+            self._end(refusal, by_peer=False, now=now, cause=Cause.ENCRYPTION)
             return
         if self.role is Role.CLIENT:
             self._addresses = (UNSPECIFIED, None)
@@ -451,7 +474,7 @@ class Link:
     def _ccp_up(self, now: float) -> None:
         refusal = self.encryption.take_up(self._sequence)
         if refusal:
-            self._end(refusal, by_peer=True, now=now)
+            self._end(refusal, by_peer=True, now=now, cause=Cause.ENCRYPTION)
             return
         self._set_data_header()
         self._open_network(now)
@@ -465,7 +488,7 @@ class Link:
             return
         refusal = self.encryption.finish()
         if refusal:
-            self._end(refusal, by_peer=True, now=now)
+            self._end(refusal, by_peer=True, now=now, cause=Cause.ENCRYPTION)
             return
         self._open_network(now)
 
@@ -541,17 +564,28 @@ class Link:
         """What the peer said in its Terminate-Request, in words for a person; empty where it sent none."""
         return "" if self.lcp.terminate_text is None else self._last_words()
 
-    def _note_end(self, reason: str, *, by_peer: bool) -> None:
+    @property
+    def cause_of_last_words(self) -> Cause:
+        """What they say to a program."""
+        # A peer has no other way to say so. pppd follows its CHAP Failure, which may get lost in GRE, with
+        # "Authentication failed"; its other texts are "peer refused to authenticate" and "MPPE required but ...".
+        text = (self.lcp.terminate_text or b"").lower()
+        for phase, word, cause in _TELLING:
+            if self.phase is phase and word in text:
+                return cause
+        return Cause.HUNG_UP
+
+    def _note_end(self, reason: str, *, by_peer: bool, cause: Cause) -> None:
         if self.closing is None:
-            self.closing = LinkClosed(reason, by_peer)
+            self.closing = LinkClosed(reason, by_peer, cause)
 
     def _last_words(self) -> str:
         return f"the peer terminated the link{_quoted(self.lcp.terminate_text or b'')}"
 
-    def _end(self, reason: str, *, by_peer: bool, now: float) -> None:
+    def _end(self, reason: str, *, by_peer: bool, now: float, cause: Cause = Cause.NEGOTIATION) -> None:
         if self.phase is Phase.DEAD or self.closing is not None:
             return
-        self._note_end(reason, by_peer=by_peer)
+        self._note_end(reason, by_peer=by_peer, cause=cause)
         self.phase = Phase.TERMINATE
         self._network_gone(reason, now)
         self._ciphers_gone(now)
@@ -560,6 +594,12 @@ class Link:
         self._flush_packets()
         self._auth = None
         self.lcp.close(now, reason.encode()[:TEXT_LIMIT])
+
+
+def _cause_of_failure(machine: ControlProtocol) -> Cause:
+    if not machine.failure:
+        return Cause.HUNG_UP
+    return Cause.TIMED_OUT if machine.unanswered else Cause.NEGOTIATION
 
 
 def _due(deadline: float | None, now: float) -> bool:

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+from pypptp.aio.passage import PassageConfig
+from pypptp.aio.rates import UNLIMITED, Rates
 from pypptp.aio.server import ServerConfig
 from pypptp.aio.time_limits import TimeLimits
 from pypptp.control import ControlConfig
 from pypptp.endpoint import EndpointConfig
+from pypptp.inner_traffic import InnerPolicy
 from pypptp.mppe.keys import Strength
 from pypptp.ppp.auth import AuthMethod
 from pypptp.ppp.config import MPPE_OVERHEAD, LinkConfig, MppePolicy
+from pypptp.service.hooks import HookSettings
 from pypptp.service.settings import ClientSettings, CommonSettings, ServerSettings
 
 AUTH_METHODS = {
@@ -22,7 +26,10 @@ AUTH_METHODS = {
 def server_endpoint(settings: ServerSettings) -> EndpointConfig:
     """Return the endpoint settings of a server's connections."""
     return EndpointConfig(
-        link=_link(settings, settings.name, ask_dns=False), control=_control(settings), check_source=True
+        link=_link(settings, settings.name, ask_dns=False),
+        control=_control(settings),
+        check_source=True,
+        policy=InnerPolicy(multicast=settings.allow_multicast, port=settings.port),
     )
 
 
@@ -37,12 +44,35 @@ def server_config(settings: ServerSettings) -> ServerConfig:
         nbns=settings.wins,
         limits=TimeLimits(idle=settings.idle, maxconnect=settings.maxconnect, chap_interval=settings.chap_interval),
         ifname=settings.ifname,
+        connections=settings.connection_limits(),
+        passage=PassageConfig(
+            nested=settings.allow_nested,
+            isolated=settings.isolate,
+            proxy_arp=settings.proxy_arp,
+            rates=Rates(settings.rate or UNLIMITED, {named.user: named.rate for named in settings.user_rate}),
+        ),
+    )
+
+
+def hook_settings(settings: CommonSettings) -> HookSettings:
+    """Return what is run when tunnels come and go."""
+    return HookSettings(
+        ip_up=settings.ip_up,
+        ip_down=settings.ip_down,
+        timeout=settings.hook_timeout,
+        ipparam=settings.ipparam,
+        linkname=settings.linkname or "",
     )
 
 
 def client_endpoint(settings: ClientSettings, user: str) -> EndpointConfig:
     """Return the endpoint settings of a client's connection."""
-    return EndpointConfig(link=_link(settings, user, ask_dns=True), control=_control(settings))
+    return EndpointConfig(
+        link=_link(settings, user, ask_dns=True),
+        control=_control(settings),
+        check_source=True,
+        policy=InnerPolicy(multicast=settings.allow_multicast),
+    )
 
 
 def _control(settings: CommonSettings) -> ControlConfig:

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from pypptp.auth.secret_file import read_secret_file
 from pypptp.errors import ConfigurationError
+from pypptp.ppp.auth import Secret
 from pypptp.service.kinds import Text
 from pypptp.service.settings import ClientSettings
 from pypptp.service.warning import PASSWORD_IS_VISIBLE
@@ -25,13 +26,20 @@ class Credentials:
 
     Attributes:
         user: the name to log in with.
-        password: never in ``repr``.
+        password: never in ``repr``; "" where only its hash is known.
         warnings: sentences for a person.
+        nt_hash: 16 octets, which a file of secrets may hold in the password's place.
     """
 
     user: str
     password: str = field(repr=False)
     warnings: tuple[str, ...] = ()
+    nt_hash: bytes | None = field(default=None, repr=False)
+
+    @property
+    def secret(self) -> Secret:
+        """What the core proves it is the user with."""
+        return Secret(self.password if self.nt_hash is None else None, nt_hash=self.nt_hash)
 
 
 def find_credentials(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import difflib
 import os
 import re
+import shlex
 from collections.abc import Mapping
 from decimal import Decimal
 from ipaddress import IPv4Address, IPv4Network
@@ -134,13 +135,14 @@ class Processes(Integer):
 
 
 class Seconds(Kind[float]):
-    """A time in seconds, fractions allowed; 0 turns what it is for off."""
+    """A time in seconds, fractions allowed; 0 turns what it is for off, unless that cannot be."""
 
     metavar = "SECONDS"
     minimum = 0.01
 
-    def __init__(self, maximum: float = 86_400.0) -> None:
+    def __init__(self, maximum: float = 86_400.0, *, off: bool = True) -> None:
         self.maximum = maximum
+        self.off = off
 
     def from_text(self, text: str) -> float:
         """Read a decimal number."""
@@ -159,10 +161,9 @@ class Seconds(Kind[float]):
 
     def check(self, value: Any) -> None:
         """Allow 0, and 10 ms to the maximum."""
-        if value != 0 and not self.minimum <= value <= self.maximum:
-            raise ValueError(
-                f"{shown(value)} is neither 0 (off) nor between {self.minimum} and {self.maximum:.0f} seconds"
-            )
+        if (value != 0 or not self.off) and not self.minimum <= value <= self.maximum:
+            between = f"between {self.minimum} and {self.maximum:.0f} seconds"
+            raise ValueError(f"{shown(value)} is {'neither 0 (off) nor' if self.off else 'not'} {between}")
 
     def to_text(self, value: float) -> str:
         """Write it without a needless fraction."""
@@ -170,13 +171,14 @@ class Seconds(Kind[float]):
 
 
 class Text(Kind[str]):
-    """Any text of 1 to ``maximum`` octets in UTF-8, without control characters."""
+    """Any text of 1 to ``maximum`` octets in UTF-8, without control characters; with ``empty`` of none too."""
 
     metavar = "TEXT"
 
-    def __init__(self, metavar: str = "TEXT", *, maximum: int = 255) -> None:
+    def __init__(self, metavar: str = "TEXT", *, maximum: int = 255, empty: bool = False) -> None:
         self.metavar = metavar
         self.maximum = maximum
+        self.empty = empty
 
     def from_text(self, text: str) -> str:
         """Take the text as it is."""
@@ -185,12 +187,30 @@ class Text(Kind[str]):
 
     def check(self, value: Any) -> None:
         """Refuse what no protocol field could carry, and what would spoil a log line."""
-        if not value:
+        if not value and not self.empty:
             raise ValueError("is empty")
         if any(ord(character) < 32 or ord(character) == 127 for character in value):
             raise ValueError("holds a control character")
         if len(value.encode("utf-8", "surrogateescape")) > self.maximum:
             raise ValueError(f"is longer than {self.maximum} octets")
+
+
+class CommandLine(Text):
+    """A program and its arguments, quoted as for a shell."""
+
+    def __init__(self) -> None:
+        super().__init__("CMD", maximum=65_536)
+
+    def check(self, value: Any) -> None:
+        """Refuse what cannot be split into words; a script in it may have several lines."""
+        if "\0" in value or len(value.encode("utf-8", "surrogateescape")) > self.maximum:
+            raise ValueError(f"is longer than {self.maximum} octets, or has a NUL in it")
+        try:
+            words = shlex.split(value)
+        except ValueError:
+            raise ValueError("has a quote that is open") from None
+        if not words:
+            raise ValueError("is empty")
 
 
 class Interface(Text):
@@ -213,6 +233,20 @@ class Interface(Text):
         fits = self._NAME.fullmatch(name) and value.isprintable() and len(name.encode()) <= self.maximum
         if not fits or name in (".", ".."):
             raise ValueError(f"{shown(value)} is not the name of an interface (1 to 15 characters, no space, / or :)")
+
+
+class InstanceName(Text):
+    """What a running server or client is called: part of a file's name."""
+
+    _NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.@-]{0,63}", re.ASCII)
+
+    def __init__(self) -> None:
+        super().__init__("NAME")
+
+    def check(self, value: Any) -> None:
+        """Hold the name against what every file system and shell takes as it is."""
+        if self._NAME.fullmatch(value) is None:
+            raise ValueError(f"{shown(value)} is no name of 1 to 64 letters, digits and _ . @ - (no . or - first)")
 
 
 class Choice(Kind[str]):
@@ -290,6 +324,26 @@ class Address(Kind[IPv4Address]):
             return
         if value.is_unspecified or value.is_loopback or value.is_multicast or value.is_reserved:
             raise ValueError(f"{value} cannot be the address of a host here")
+
+
+class ListenAt(Text):
+    """An address and a port to listen on; a port alone is on this machine's loopback."""
+
+    def __init__(self) -> None:
+        super().__init__("ADDRESS:PORT", maximum=32)
+
+    def from_text(self, text: str) -> str:
+        """Read ``127.0.0.1:1080`` or ``1080``."""
+        value = f"127.0.0.1:{text}" if text.isascii() and text.isdigit() else text
+        self.check(value)
+        return value
+
+    def check(self, value: Any) -> None:
+        """Refuse what cannot be listened on."""
+        super().check(value)
+        address, _, port = value.rpartition(":")
+        Address(unspecified=True, loopback=True).from_text(address)
+        Integer(1, 65_535).from_text(port)
 
 
 class Network(Kind[IPv4Network]):

@@ -8,23 +8,25 @@ import socket
 import subprocess
 import sys
 
-_NOT_FOR_WORKERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+NOT_FOR_WORKERS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 """A terminal's Ctrl-C goes to the whole process group, systemd's SIGTERM to the whole service. Only the parent is to
 act on them: it tells the workers, in order. So they are born with these blocked."""
 
 
-def launch_worker(end: socket.socket, gre: socket.socket) -> subprocess.Popen[bytes]:
+def launch_worker(end: socket.socket, gre: socket.socket, edge: socket.socket | None = None) -> subprocess.Popen[bytes]:
     """Start a worker; call it from the main thread.
 
     Args:
         end: its end of the channel.
-        gre: its raw GRE socket. It inherits these two and stderr, nothing else.
+        gre: its raw GRE socket.
+        edge: its channel to the process that holds the network; None where it has the rights itself. It inherits these
+            and stderr, nothing else.
 
     Raises:
         OSError: no process could be started.
     """
-    descriptors = end.fileno(), gre.fileno()
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, _NOT_FOR_WORKERS)
+    descriptors = [given.fileno() for given in (end, gre, edge) if given is not None]
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, NOT_FOR_WORKERS)
     try:
         return subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, "-P", "-m", "pypptp.service.worker", *map(str, descriptors)],

@@ -12,7 +12,9 @@ secret for, here it is MS-CHAPv2.
 
 from __future__ import annotations
 
+import os
 import socket
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -37,16 +39,18 @@ from pypptp.service.pptpd_conf import (
     parse_pptpd_conf,
     ranges_text,
 )
-from pypptp.service.settings import ServerSettings
+from pypptp.service.settings import MOST_CONNECTIONS, CommonSettings, ServerSettings
 
 SYSTEM_OPTIONS = Path("/etc/ppp/options")
 """What pppd reads before any other file."""
 
 SYSTEM_SECRETS = Path("/etc/ppp/chap-secrets")
 
+SYSTEM_SCRIPTS = Path("/etc/ppp")
+"""Where pppd looks for ip-up and ip-down."""
+
 DEFAULT_CONNECTIONS = 100
 
-_OPTIONS = {option.field: option for option in options_of(ServerSettings)}
 _METHODS = {
     "require-mschap-v2": "mschap-v2",
     "require-mschap": "mschap",
@@ -54,6 +58,8 @@ _METHODS = {
     "require-pap": "pap",
 }
 """Those words, in the order in which pppd asks for what several of them allow."""
+
+_TEXTS = {"ip-up-script": "ip_up", "ip-down-script": "ip_down", "ipparam": "ipparam", "linkname": "linkname"}
 
 _NUMBERS = ("mru", "lcp-echo-interval", "lcp-echo-failure", "idle", "maxconnect", "chap-interval")
 
@@ -63,12 +69,14 @@ class Legacy:
     """What old files say.
 
     Attributes:
-        values: typed, by field of ``ServerSettings``, for ``make_settings``.
+        kind: the settings they are read for.
+        values: typed, by field of ``kind``, for ``make_settings``.
         origins: where each of them comes from, ``file:line word``.
         findings: what is not taken over, once for each word, and what else there is to say.
         files: those that were read, by name, in order.
     """
 
+    kind: type[CommonSettings] = ServerSettings
     values: dict[str, Any] = field(default_factory=dict)
     origins: dict[str, str] = field(default_factory=dict)
     findings: list[Finding] = field(default_factory=list)
@@ -76,7 +84,7 @@ class Legacy:
 
     def set(self, name: str, text: str, origin: str, where: str) -> None:
         """Set a field from a text, as if it had stood on a command line; ``where`` is for the error."""
-        option = _OPTIONS[name]
+        option = next(option for option in options_of(self.kind) if option.field == name)
         try:
             self.values[name] = option.kind.from_text(text)
         except ValueError as error:
@@ -93,6 +101,7 @@ def read_pptpd_conf(
     *,
     system_options: Path | None = SYSTEM_OPTIONS,
     secrets: Path | None = SYSTEM_SECRETS,
+    scripts: Path | None = SYSTEM_SCRIPTS,
     host_name: str | None = None,
 ) -> Legacy:
     """Read pptpd's file at ``path``, and those it stands for.
@@ -101,23 +110,33 @@ def read_pptpd_conf(
         path: the file.
         system_options: what pppd reads first, if it is there; None for nothing.
         secrets: the secrets, if there are any there; None for none.
+        scripts: the folder with pppd's ip-up and ip-down, which are run if they are there; None for none.
         host_name: the host's; asked for where left out.
 
     Raises:
         ConfigurationError: a file that is named cannot be read, or holds a value nobody can read; names ``file:line``.
     """
     read = interpret_pptpd_conf(
-        _read_bounded(path),
+        read_bounded(path),
         str(path),
-        read_file=_read_bounded,
-        system_options=system_options if system_options is not None and _is_there(system_options) else None,
+        read_file=read_bounded,
+        system_options=system_options if system_options is not None and is_there(system_options) else None,
         host_name=socket.gethostname() if host_name is None else host_name,
     )
-    if secrets is not None and _is_there(secrets):
+    if secrets is not None and is_there(secrets):
         read.values["secrets"] = secrets
         read.origins["secrets"] = "where pppd looks for it"
         read.files.append(str(secrets))
+    if scripts is not None:
+        set_scripts(read, scripts)
     return read
+
+
+def set_scripts(read: Legacy, folder: Path) -> None:
+    """Have the scripts run that pppd runs where no word names others, if they are in ``folder`` and executable."""
+    for name, script in (("ip_up", folder / "ip-up"), ("ip_down", folder / "ip-down")):
+        if name not in read.values and script.is_file() and os.access(script, os.X_OK):
+            read.set(name, str(script), "where pppd looks for it", str(script))
 
 
 def interpret_pptpd_conf(
@@ -158,9 +177,30 @@ def interpret_pptpd_conf(
         line = lines["listen"]
         read.set("listen", line.value, f"{source}:{line.line} listen", f"{source}:{line.line}: listen")
     _set_addresses(read, lines, source, [word for word in given if word.word == ADDRESSES])
+    if "connections" in lines:
+        most = _connections(read, lines["connections"], source)
+        origin = f"{source}:{lines['connections'].line} connections"
+        read.set("connections", str(min(most or 0, MOST_CONNECTIONS)), origin, source)
     if len(read.files) > 1:
         _set_options(read, given, host_name)
+    _set_ipparam(read, lines, source, [word for word in given if word.word == "ipparam"])
     return read
+
+
+def _set_ipparam(read: Legacy, lines: dict[str, ConfLine], source: str, given: list[Given]) -> None:
+    """Leave the client's outer address as pptpd gives it to pppd, behind the files' words; not with noipparam."""
+    if "noipparam" in lines:
+        read.values.setdefault("ipparam", "")
+        read.origins.setdefault("ipparam", f"{source}:{lines['noipparam'].line} noipparam")
+    elif given:
+        word = given[-1]
+        message = (
+            "'ipparam' has no effect, which does not matter: pptpd gives the client's address instead, "
+            f"unless noipparam stands in {source}"
+        )
+        read.say(word.source, word.line, Level.INFO, message)
+        read.values.pop("ipparam", None)
+        read.origins.pop("ipparam", None)
 
 
 def interpret_options(data: bytes, source: str, *, read_file: ReadFile, host_name: str = "localhost") -> Legacy:
@@ -171,7 +211,7 @@ def interpret_options(data: bytes, source: str, *, read_file: ReadFile, host_nam
     return read
 
 
-def _is_there(path: Path) -> bool:
+def is_there(path: Path) -> bool:
     """Say whether there is a file; one behind a folder that is closed to us is, and reading it says what is wrong."""
     try:
         path.stat()
@@ -182,7 +222,8 @@ def _is_there(path: Path) -> bool:
     return True
 
 
-def _read_bounded(path: Path) -> bytes:
+def read_bounded(path: Path) -> bytes:
+    """Return a file's content; it may hold secrets. Raises ConfigurationError."""
     return read_secret_file(path)[0]
 
 
@@ -282,8 +323,15 @@ def _reads_alike(text: str, addresses: list[IPv4Address]) -> bool:
 
 
 @dataclass(slots=True)
-class _Encryption:
-    """What the mppe words add up to."""
+class Encryption:
+    """What the mppe words add up to.
+
+    Attributes:
+        wanted: require, prefer or deny; "" where no word says.
+        strengths: the key lengths that were named, in bits.
+        without: those that were refused.
+        origins: ``file:line word`` of each word.
+    """
 
     wanted: str = ""
     strengths: set[int] = field(default_factory=set)
@@ -291,6 +339,7 @@ class _Encryption:
     origins: list[str] = field(default_factory=list)
 
     def take(self, word: Given) -> bool:
+        """Take the word in, if it is one of these; say whether it is. Raises ConfigurationError."""
         match word.word:
             case "require-mppe":
                 self._require({128, 40})
@@ -338,7 +387,7 @@ def _set_options(read: Legacy, given: list[Given], host_name: str) -> None:
     methods: dict[str, str] = {}
     servers: dict[str, list[Given]] = {"ms-dns": [], "ms-wins": []}
     last: dict[str, Given] = {}
-    encryption = _Encryption()
+    encryption = Encryption()
     for word in given:
         if word.word == ADDRESSES:
             continue
@@ -352,18 +401,33 @@ def _set_options(read: Legacy, given: list[Given], host_name: str) -> None:
             methods.setdefault(word.word, f"{word.where} {word.written}")
         elif word.word in servers:
             servers[word.word].append(word)
+        elif word.word == "noproxyarp":
+            last["proxyarp"] = word
         else:
             last[word.word] = word
     source = read.files[-1]
     _set_methods(read, methods, source)
-    _set_encryption(read, encryption, source)
+    set_encryption(
+        read,
+        encryption,
+        source,
+        "there is no require-mppe word, and so clients may leave encryption out, as with pppd; "
+        "write require-mppe-128 to have it from all",
+    )
     _set_name(read, last, host_name)
-    _set_numbers(read, last)
+    set_numbers(read, last, _NUMBERS)
     for name, words in servers.items():
         _set_servers(read, name, words)
     for name, field_name in (("nopcomp", "pcomp"), ("noaccomp", "accomp")):
         if name in last:
             read.set(field_name, "false", f"{last[name].where} {name}", source)
+    if "proxyarp" in last:
+        word = last["proxyarp"]
+        read.set("proxy_arp", str(word.word == "proxyarp").lower(), f"{word.where} {word.written}", source)
+    for name, field_name in _TEXTS.items():
+        if name in last:
+            word = last[name]
+            read.set(field_name, word.value, f"{word.where} {name}", f"{word.where}: {name}")
     if "debug" in last:
         read.set("log_level", "debug", f"{last['debug'].where} debug", source)
 
@@ -380,23 +444,24 @@ def _set_methods(read: Legacy, methods: dict[str, str], source: str) -> None:
     read.say(source, 0, Level.WARNING, message)
 
 
-def _set_encryption(read: Legacy, encryption: _Encryption, source: str) -> None:
-    origin = ", ".join(encryption.origins)
+def set_encryption(read: Legacy, encryption: Encryption, source: str, without: str) -> None:
+    """Set ``mppe`` and ``mppe_strength``; ``without`` is what to say where no word asks for encryption.
+
+    Raises:
+        ConfigurationError: the words leave no key length over.
+    """
+    origin = named = ", ".join(encryption.origins)
     wanted = encryption.wanted
     if not wanted:
         wanted, origin = "prefer", "no require-mppe word, so that pppd lets data pass in clear"
-        message = (
-            "there is no require-mppe word, and so clients may leave encryption out, as with pppd; "
-            "write require-mppe-128 to have it from all"
-        )
-        read.say(source, 0, Level.WARNING, message)
+        read.say(source, 0, Level.WARNING, without)
     read.set("mppe", wanted, origin, source)
     strengths = [bits for bits in (128, 56, 40) if bits in (encryption.strengths or {128, 40}) - encryption.without]
     if wanted == "deny" or not (encryption.strengths or encryption.without):
         return
     if not strengths:
-        raise ConfigurationError(f"{origin}: no key length is left for MPPE; write nomppe to do without")
-    read.set("mppe_strength", ",".join(map(str, strengths)), origin, source)
+        raise ConfigurationError(f"{named}: no key length is left for MPPE; write nomppe to do without")
+    read.set("mppe_strength", ",".join(map(str, strengths)), named, source)
 
 
 def _set_name(read: Legacy, last: dict[str, Given], host_name: str) -> None:
@@ -404,27 +469,33 @@ def _set_name(read: Legacy, last: dict[str, Given], host_name: str) -> None:
     if word is not None and "usehostname" not in last:
         read.set("name", word.value, f"{word.where} name", f"{word.where}: name")
         return
-    domain = last["domain"].value if "domain" in last else ""
-    name = f"{host_name}.{domain.lstrip('.')}" if domain else host_name
     origin = (
         "the host's name, since there is no name word" if word is None else f"{last['usehostname'].where} usehostname"
     )
-    read.set("name", name, origin, "the host's name")
+    read.set("name", name_of_host(last, host_name), origin, "the host's name")
 
 
-def _set_numbers(read: Legacy, last: dict[str, Given]) -> None:
-    for name in _NUMBERS:
+def name_of_host(last: dict[str, Given], host_name: str) -> str:
+    """Return what pppd calls the host where nothing says its name."""
+    domain = last["domain"].value if "domain" in last else ""
+    return f"{host_name}.{domain.lstrip('.')}" if domain else host_name
+
+
+def set_numbers(read: Legacy, last: dict[str, Given], names: Iterable[str]) -> None:
+    """Set the fields of words that are numbers, and of mtu. Raises ConfigurationError."""
+    for name in names:
         if name in last:
             word = last[name]
-            read.set(name.replace("-", "_"), str(_number(word)), f"{word.where} {name}", f"{word.where}: {name}")
+            read.set(name.replace("-", "_"), str(number_of(word)), f"{word.where} {name}", f"{word.where}: {name}")
     if "mtu" in last:
         word = last["mtu"]
         less = 0 if read.values.get("mppe") == "deny" else MPPE_OVERHEAD
         origin = f"{word.where} mtu" + (f", less the {less} octets of MPPE" if less else "")
-        read.set("mtu", str(_number(word) - less), origin, f"{word.where}: mtu")
+        read.set("mtu", str(number_of(word) - less), origin, f"{word.where}: mtu")
 
 
-def _number(word: Given) -> int:
+def number_of(word: Given) -> int:
+    """Return the number that is a word's value. Raises ConfigurationError, which names file and line."""
     try:
         return read_number(word.value)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""Looking through the files of a server without starting it."""
+"""Looking through the files of a server, or of a client's connection, without starting it."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ from pypptp.auth.chap_secrets import Secrets, parse_chap_secrets
 from pypptp.auth.secret_file import read_secret_file
 from pypptp.errors import ConfigurationError
 from pypptp.service.findings import Finding, Level
-from pypptp.service.legacy import SYSTEM_OPTIONS, SYSTEM_SECRETS, interpret_options, read_pptpd_conf
+from pypptp.service.hooks import HookSettings, is_program
+from pypptp.service.legacy import SYSTEM_OPTIONS, SYSTEM_SCRIPTS, SYSTEM_SECRETS, interpret_options, read_pptpd_conf
 from pypptp.service.options import options_of
+from pypptp.service.peers.network_manager import SERVICE, connection_of, read_keyfile
+from pypptp.service.peers.peer_file import read_peer
 from pypptp.service.pppd_words import ALIASES, PPPD_WORDS
 from pypptp.service.pptpd_conf import PPTPD_WORDS, parse_pptpd_conf, ranges_text
 from pypptp.service.settings import ClientSettings, CommonSettings, ServerSettings, make_settings
@@ -45,6 +48,8 @@ class FileKind(Enum):
     PPTPD_CONF = "a pptpd.conf"
     OPTIONS = "an option file of pppd"
     SECRETS = "a chap-secrets file"
+    PEER = "a peers file of pppd"
+    KEYFILE = "a connection of NetworkManager"
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,12 +59,14 @@ class Surroundings:
     Attributes:
         system_options: what pppd reads before any other file, or None.
         secrets: where the secrets are if nothing says so, or None.
+        scripts: where pppd looks for ip-up and ip-down, or None.
         host_name: the host's name, None to ask for it.
         addresses: the machine's addresses.
     """
 
     system_options: Path | None = SYSTEM_OPTIONS
     secrets: Path | None = SYSTEM_SECRETS
+    scripts: Path | None = SYSTEM_SCRIPTS
     host_name: str | None = None
     addresses: Sequence[LocalAddress] = field(default=())
 
@@ -73,6 +80,10 @@ def kind_of(path: Path, data: bytes) -> FileKind:
     name = path.name.lower()
     if name.endswith(".toml"):
         return FileKind.TOML
+    if path.parent.name == "peers":
+        return FileKind.PEER
+    if name.endswith(".nmconnection"):
+        return FileKind.KEYFILE
     for part, kind in (
         ("pptpd.conf", FileKind.PPTPD_CONF),
         ("secrets", FileKind.SECRETS),
@@ -86,6 +97,10 @@ def kind_of(path: Path, data: bytes) -> FileKind:
         if line.strip() and not line.lstrip().startswith("#")
     ]
     firsts = {row[0] for row in rows}
+    if firsts & {"pty", "pptp_server"}:
+        return FileKind.PEER
+    if SERVICE.encode() in data:
+        return FileKind.KEYFILE
     try:
         if tomllib.loads(data.decode()):
             return FileKind.TOML
@@ -125,8 +140,10 @@ def lint_file(path: Path, around: Surroundings) -> list[Finding]:
             except ConfigurationError as error:
                 return [_from_error(error, str(path))]
             return read.findings
+        case FileKind.PEER | FileKind.KEYFILE as kind:
+            return _lint_connection(path, kind, around)
         case FileKind.SECRETS:
-            findings = [Finding(str(path), 0, Level.WARNING, warning) for warning in warnings]
+            findings = [Finding(str(path), 0, Level.ERROR, warning) for warning in warnings]
             return findings + lint_secrets(data, str(path))
 
 
@@ -149,6 +166,9 @@ def lint_secrets(data: bytes, source: str, *, settings: ServerSettings | None = 
 
     if not secrets.entries:
         say(0, Level.WARNING, "there is no user, so nobody can log in; 'pypptp user add NAME' makes one")
+    if settings is not None:
+        names = settings.address_pool().names
+        findings += [_located(sentence, source, Level.ERROR) for sentence in secrets.without_pool(names)]
     holders: dict[IPv4Address, str] = {}
     for entry in secrets.entries:
         who = _name(entry.client)
@@ -194,7 +214,11 @@ def _lint_pptpd_conf(path: Path, data: bytes, around: Surroundings) -> list[Find
     source = str(path)
     try:
         read = read_pptpd_conf(
-            path, system_options=around.system_options, secrets=around.secrets, host_name=around.host_name
+            path,
+            system_options=around.system_options,
+            secrets=around.secrets,
+            scripts=around.scripts,
+            host_name=around.host_name,
         )
     except ConfigurationError as error:
         return [_from_error(error, source)]
@@ -210,6 +234,36 @@ def _lint_pptpd_conf(path: Path, data: bytes, around: Surroundings) -> list[Find
         *_lint_pool(settings, source, line, around),
         *_lint_named_secrets(settings),
     ]
+
+
+def _lint_connection(path: Path, kind: FileKind, around: Surroundings) -> list[Finding]:
+    """Look through a client's connection, and at the password it would log in with."""
+    source = str(path)
+    try:
+        if kind is FileKind.KEYFILE:
+            keyfile = read_keyfile(path)
+            if keyfile is None:
+                return [Finding(source, 0, Level.ERROR, "this is no PPTP connection")]
+            connection = connection_of(keyfile)
+        else:
+            connection = read_peer(
+                path.name,
+                path,
+                system_options=around.system_options,
+                secrets=around.secrets or SYSTEM_SECRETS,
+                scripts=around.scripts,
+                host_name=around.host_name,
+            )
+        settings = make_settings(ClientSettings, {}, connection.read.values)
+        looked_for = connection.user and (kind is FileKind.KEYFILE or around.secrets is not None)
+        known = connection.credentials(connection.user) if looked_for else None
+    except ConfigurationError as error:
+        return [_from_error(error, source)]
+    findings = [*connection.findings, *_lint_settings(settings, source)]
+    weakness = weakness_of(known.password, known.user) if known is not None and known.nt_hash is None else ""
+    if weakness:
+        findings.append(Finding(source, 0, Level.WARNING, f"the password of {_name(connection.user)} {weakness}"))
+    return findings
 
 
 def _lint_toml(path: Path, data: bytes, around: Surroundings) -> list[Finding]:
@@ -259,12 +313,21 @@ def _line_of(data: bytes, key: str) -> int:
 
 
 def _lint_settings(settings: CommonSettings, source: str) -> list[Finding]:
-    return [Finding(source, 0, Level.WARNING, warning) for warning in settings.warnings()]
+    findings = [Finding(source, 0, Level.WARNING, warning) for warning in settings.warnings()]
+    findings += [
+        Finding(source, 0, Level.ERROR, problem)
+        for problem in HookSettings(ip_up=settings.ip_up, ip_down=settings.ip_down).problems()
+    ]
+    for path in (settings.ip_up, settings.ip_down):
+        if path is not None and is_program(path) and path.stat().st_mode & 0o022:
+            message = f"{path} can be changed by others than its owner, and runs with the server's rights"
+            findings.append(Finding(source, 0, Level.WARNING, message))
+    return findings
 
 
 def _lint_pool(settings: ServerSettings, source: str, line: int, around: Surroundings) -> list[Finding]:
     findings = []
-    pool = settings.pool()
+    pool = settings.address_pool()
     if settings.remote is not None and _names(settings, settings.local):
         message = f"{settings.local} is the server's own address, so it is left out of the addresses for clients"
         findings.append(Finding(source, line, Level.WARNING, message))
@@ -273,10 +336,11 @@ def _lint_pool(settings: ServerSettings, source: str, line: int, around: Surroun
             message = f"{known.address} is this machine's own, on {known.interface}; take it out of the clients'"
             findings.append(Finding(source, line, Level.ERROR, message))
         inside = [address for address in pool.addresses if address in known.network]
-        if inside and known.network.prefixlen < 31 and known.interface != "lo":
+        if inside and known.network.prefixlen < 31 and known.interface != "lo" and not settings.proxy_arp:
             message = (
                 f"{ranges_text(inside)} is in {known.network}, the network at {known.interface}: machines there do not "
-                "find a client by its address, and one of them may have it; take addresses of another network"
+                "find a client by its address without proxy-arp, and one of them may have it; "
+                "take addresses of another network"
             )
             findings.append(Finding(source, line, Level.WARNING, message))
     return findings
@@ -296,7 +360,9 @@ def _lint_named_secrets(settings: ServerSettings) -> list[Finding]:
         data, warnings = read_secret_file(settings.secrets)
     except ConfigurationError as error:
         return [Finding("", 0, Level.ERROR, str(error))]
-    findings = [Finding(source, 0, Level.WARNING, warning) for warning in warnings]
+    # What is refused at the start.
+    level = Level.WARNING if settings.allow_readable_secrets else Level.ERROR
+    findings = [Finding(source, 0, level, warning) for warning in warnings]
     return findings + lint_secrets(data, source, settings=settings)
 
 

@@ -8,7 +8,7 @@ serial device and a speed by themselves.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from pypptp.auth.words import Word, split_words
 from pypptp.errors import ConfigurationError
 from pypptp.service.findings import Finding, Level
 from pypptp.service.kinds import did_you_mean, shown
-from pypptp.service.meanings import MOST_UNKNOWN
+from pypptp.service.meanings import MOST_UNKNOWN, Meaning
 from pypptp.service.pppd_words import ALIASES, PPPD_WORDS
 
 ADDRESSES = "local:remote"
@@ -60,7 +60,12 @@ class Given:
 
 
 def parse_options(
-    data: bytes, source: str, *, read_file: ReadFile, peers: Path = Path("/etc/ppp/peers")
+    data: bytes,
+    source: str,
+    *,
+    read_file: ReadFile,
+    peers: Path = Path("/etc/ppp/peers"),
+    table: Mapping[str, Meaning] = PPPD_WORDS,
 ) -> tuple[list[Given], list[Finding]]:
     """Read the content of an option file and of those it names.
 
@@ -69,6 +74,7 @@ def parse_options(
         source: its name.
         read_file: reads the file of a ``file`` or ``call`` word.
         peers: where ``call`` looks.
+        table: the words there are.
 
     Returns:
         Every word in order, those without effect too, and what there is to say of words nobody knows.
@@ -77,17 +83,18 @@ def parse_options(
         ConfigurationError: quotes that do not end, a word without the one that belongs to it, a file that cannot be
             read, files within files without end, or hardly a word that is pppd's.
     """
-    reader = _Reader(read_file, peers)
+    reader = _Reader(read_file, peers, table)
     reader.read(data, source, 0)
     return reader.given, reader.findings
 
 
 class _Reader:
-    def __init__(self, read_file: ReadFile, peers: Path) -> None:
+    def __init__(self, read_file: ReadFile, peers: Path, table: Mapping[str, Meaning]) -> None:
         self.given: list[Given] = []
         self.findings: list[Finding] = []
         self._read_file = read_file
         self._peers = peers
+        self._table = table
         self._unknown = 0
 
     def read(self, data: bytes, source: str, depth: int) -> None:
@@ -98,7 +105,7 @@ class _Reader:
             if skipping:
                 continue
             name = word.text
-            meaning = PPPD_WORDS.get(ALIASES.get(name, name))
+            meaning = self._table.get(ALIASES.get(name, name))
             if meaning is None:
                 skipping = not self._read_unknown(word, source)
                 continue
@@ -149,7 +156,7 @@ class _Reader:
             raise ConfigurationError(f"{where}: {self._unknown} words that are not pppd's: this is another file")
         # Where a quote was forgotten this may be a password's second half: the word is shown only if it looks like one.
         said = shown(name) if re.fullmatch(r"[-+]?[a-z][-a-z0-9]{1,30}", name, re.ASCII) else "this"
-        near = did_you_mean(name, tuple(PPPD_WORDS))
+        near = did_you_mean(name, tuple(self._table))
         message = f"{said} is no word of pppd's, the rest of the line is left out{near}"
         self.findings.append(Finding(source, word.line, Level.WARNING, message))
         return False

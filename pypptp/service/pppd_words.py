@@ -105,6 +105,12 @@ _SETTINGS = {
     "idle": "idle",
     "maxconnect": "maxconnect",
     "chap-interval": "chap-interval",
+    "proxyarp": "proxy-arp",
+    "noproxyarp": "proxy-arp, off",
+    "ip-up-script": "ip-up",
+    "ip-down-script": "ip-down",
+    "ipparam": "ipparam, with noipparam in pptpd's file",
+    "linkname": "linkname",
     "debug": "log-level",
     "file": "what the words of that file become",
     "call": "what the words of that file in peers/ become",
@@ -114,7 +120,7 @@ _FULFILLED = """
     auth refuse-pap refuse-chap refuse-mschap refuse-mschap-v2 refuse-eap
     nobsdcomp nodeflate nodeflatedraft nopredictor1 noecp novj novjccomp
     mppe-stateless nomppe-stateful nomppc
-    nodefaultroute nodefaultroute6 noreplacedefaultroute noproxyarp
+    nodefaultroute nodefaultroute6 noreplacedefaultroute
     noipv6 noipx nomultilink nompshortseq noendpoint
     nodetach updetach nologfd hide-password chapms-strip-domain nopersist
 """
@@ -158,8 +164,8 @@ _WITHOUT = {
     "secrets are never shown": "show-password",
     "'pypptp check' shows what becomes of a file": "dump dryrun --help --version",
     "everybody logs in": "allow-ip allow-number",
-    "there is no pppd process": "privgroup linkname unit child-timeout kdebug",
-    "no script is run that would see it": "ipparam set unset",
+    "there is no pppd process": "privgroup unit kdebug",
+    "--hook-timeout says how long scripts have": "child-timeout",
     "a tunnel has one address at either end": "netmask",
     "a client has an address in any case": "noremoteip",
     "forwarding is switched on where it is needed": "ktune noktune",
@@ -174,11 +180,10 @@ _MISSING = {
     "users come from the secrets file": "login",
     "passwords are compared as they stand in the secrets file": "papcrypt",
     "no plugin can be loaded; users come from the secrets file and addresses from the pool": "plugin",
-    "machines of the local network cannot reach clients by themselves, though clients reach them through NAT; "
-    "route the clients' addresses to this host, or take addresses of another network": "proxyarp",
     "the server leaves this host's default route where it is": "defaultroute defaultroute6 replacedefaultroute",
     "the addresses are the server's to choose": "ipcp-accept-local ipcp-accept-remote",
-    "no script is run when a client comes or goes": "ip-up-script ip-down-script welcome",
+    "it is ip-up and ip-down that are run when a client comes and goes": "welcome",
+    "scripts are run without it": "set unset",
     "traffic is not limited": "maxoctets",
     "packets are not filtered; write the rule for the tunnels' interfaces in the firewall": "pass-filter",
     "tunnels carry IPv4 alone": "ipv6 +ipv6",

@@ -32,7 +32,7 @@ LONGEST_LINE = 510
 PPTPD_WORDS: Mapping[str, Meaning] = {
     "localip": Meaning(Effect.SETTING, "local, the first of them", 1),
     "remoteip": Meaning(Effect.SETTING, "remote", 1),
-    "connections": Meaning(Effect.SETTING, "remote, of which so many addresses are used", 1),
+    "connections": Meaning(Effect.SETTING, "connections, and remote, of which so many addresses are used", 1),
     "listen": Meaning(Effect.SETTING, "listen", 1),
     "option": Meaning(Effect.SETTING, "what the words of that options file become", 1),
     "debug": Meaning(Effect.SETTING, "log-level"),
@@ -51,7 +51,7 @@ PPTPD_WORDS: Mapping[str, Meaning] = {
     "speed": Meaning(Effect.WITHOUT, "there is no serial line", 1),
     "pidfile": Meaning(Effect.WITHOUT, "the server stays in the foreground, for a service manager to watch", 1),
     "logwtmp": Meaning(Effect.WITHOUT, "the log says who came and went; 'last' does not show them"),
-    "noipparam": Meaning(Effect.WITHOUT, "no ip-up script is run that would get the parameter"),
+    "noipparam": Meaning(Effect.SETTING, "ipparam, empty unless the options file has it"),
 }
 """Every keyword of pptpd 1.4 and accel-pptpd."""
 

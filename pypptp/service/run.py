@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import gc
 import logging
-import os
 import signal
 import sys
 from collections.abc import AsyncIterator, Coroutine
@@ -16,6 +15,7 @@ from pypptp.aio.fair_loop import FairLoop
 from pypptp.errors import NetworkError
 from pypptp.net.edge import NetworkEdge
 from pypptp.net.probe import probe
+from pypptp.service.journald import formatter
 
 log = logging.getLogger("pypptp")
 
@@ -24,15 +24,10 @@ REPEAT_INTERVAL = 10.0
 
 
 def set_up_logging(level: str) -> None:
-    """Send log lines to stderr: one line for each event, without a time stamp where journald adds its own."""
-    stamped = "JOURNAL_STREAM" not in os.environ
-    logging.basicConfig(
-        stream=sys.stderr,
-        level=level.upper(),
-        format="%(asctime)s %(levelname)-7s %(message)s" if stamped else "%(message)s",
-        datefmt="%H:%M:%S",
-        force=True,
-    )
+    """Send log lines to stderr: one line for each event, in the form its reader takes, see docs/control.md."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(formatter())
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
 
 
 def require_system() -> None:
@@ -66,9 +61,14 @@ async def stop_signals() -> AsyncIterator[asyncio.Event]:
 
 
 @asynccontextmanager
-async def undone(edge: NetworkEdge) -> AsyncIterator[None]:
-    """Take back what a killed predecessor left behind before, and all of our own changes after."""
-    recovery = await asyncio.to_thread(edge.recover)
+async def undone(edge: NetworkEdge, *, keep_kill_switch: bool = False) -> AsyncIterator[None]:
+    """Take back what a killed predecessor left behind before, and all of our own changes after.
+
+    Args:
+        edge: the system's network.
+        keep_kill_switch: leave the predecessor's kill switch to whoever is about to make one, so that there is no gap.
+    """
+    recovery = await asyncio.to_thread(lambda: edge.recover(keep_kill_switch=keep_kill_switch))
     for change in recovery.taken_back:
         log.info("took back what was left behind: %s", change)
     for error in recovery.errors:

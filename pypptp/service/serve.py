@@ -8,7 +8,8 @@ import os
 import signal
 import socket
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
+from dataclasses import replace
 from functools import partial
 from ipaddress import IPv4Network, collapse_addresses
 
@@ -18,12 +19,21 @@ from pypptp.auth.account import Account, new_account
 from pypptp.auth.authority import AccountAuthority, Authority, SecretsAuthority
 from pypptp.auth.chap_secrets import read_chap_secrets
 from pypptp.auth.leases import PoolLeases
-from pypptp.errors import ConfigurationError
+from pypptp.auth.secret_file import ReadFile
+from pypptp.auth.session_limits import SessionLimits
+from pypptp.errors import ConfigurationError, NetworkError
 from pypptp.net.edge import NetworkEdge
-from pypptp.service.core_config import server_config
+from pypptp.net.remote.edge import GONE
+from pypptp.service.activation import listening_on, take_listener
+from pypptp.service.core_config import hook_settings, server_config
+from pypptp.service.descriptors import raise_descriptor_limit, sessions_for
+from pypptp.service.hooks import Hooks, SessionHooks
 from pypptp.service.launch import launch_worker
+from pypptp.service.notify import ServiceManager
+from pypptp.service.privileges import Separation, separated
 from pypptp.service.reload import Reload, Terminal
 from pypptp.service.run import run_loop, stop_signals, undone
+from pypptp.service.server_requests import ServerRequests
 from pypptp.service.settings import ServerSettings, as_flags
 from pypptp.service.warning import BROKEN_CRYPTOGRAPHY
 
@@ -38,18 +48,27 @@ def run_server(settings: ServerSettings, *, edge: NetworkEdge, announce_account:
 
     Args:
         settings: what the user wants.
-        edge: the system's network.
+        edge: the system's network; with ``run_as`` another process holds it, and this one is not used.
         announce_account: shows the user that was made up because no secrets were given.
 
     Raises:
         ConfigurationError: the secrets cannot be read, or an address or interface named is not this machine's.
         NetworkError: the system refuses something that is needed.
     """
-    _check_names(settings)
-    authority, account = _authority(settings)
-    if account is not None:
-        announce_account(account)
-    run_loop(_serve(settings, authority, edge))
+    manager, listener = ServiceManager.take(os.environ), take_listener(os.environ)
+    try:
+        if listener is not None:
+            address, port = listening_on(listener)
+            settings = replace(settings, listen=address, port=port)
+        with nullcontext() if settings.run_as in (None, "root") else separated(settings) as separation:
+            _check_names(settings)
+            authority, account = _authority(settings, separation)
+            if account is not None:
+                announce_account(account)
+            run_loop(_serve(settings, authority, edge, manager, listener, separation))
+    finally:
+        if listener is not None:
+            listener.close()
 
 
 def _check_names(settings: ServerSettings) -> None:
@@ -66,11 +85,11 @@ def _check_names(settings: ServerSettings) -> None:
             raise ConfigurationError(f"nat: there is no interface {settings.nat} here") from error
 
 
-def _authority(settings: ServerSettings) -> tuple[Authority, Account | None]:
+def _authority(settings: ServerSettings, separation: Separation | None = None) -> tuple[Authority, Account | None]:
     if settings.secrets is None:
         account = new_account(os.urandom)
         return AccountAuthority(account), account
-    secrets = read_chap_secrets(settings.secrets)
+    secrets = read_chap_secrets(settings.secrets, read_file=_reader(settings, separation))
     for warning in secrets.warnings:
         log.warning("%s", warning)
     if not secrets:
@@ -78,36 +97,69 @@ def _authority(settings: ServerSettings) -> tuple[Authority, Account | None]:
     return SecretsAuthority(secrets), None
 
 
-async def _serve(settings: ServerSettings, authority: Authority, edge: NetworkEdge) -> None:
-    pool = settings.pool()
+def _reader(settings: ServerSettings, separation: Separation | None) -> ReadFile:
+    return settings.read_secrets if separation is None else separation.read_file
+
+
+async def _serve(
+    settings: ServerSettings,
+    authority: Authority,
+    edge: NetworkEdge,
+    manager: ServiceManager,
+    listener: socket.socket | None,
+    separation: Separation | None = None,
+) -> None:
+    if separation is not None:
+        edge = separation.edge
+    pool = settings.address_pool()
     addresses = set(pool.addresses)
     if isinstance(authority, SecretsAuthority):
         fixed = frozenset(authority.secrets.fixed_addresses)
         pool.reserve(fixed)
         # Those who have an address of their own, outside the pool, need NAT as the others do.
         addresses |= fixed
-    config, leases = server_config(settings), PoolLeases(pool)
+        for warning in authority.secrets.without_pool(pool.names):
+            log.warning("%s", warning)
+    config, hooks = server_config(settings), Hooks(hook_settings(settings))
+    limits = SessionLimits(settings.session_policy(), authority, PoolLeases(pool))
+    watcher = SessionHooks(hooks, settings.wins)
+    _look_at_descriptors(settings, pool.size)
     server: Server | Parent
     if settings.workers == 1:
-        server = Server(config, authority=authority, leases=leases, edge=edge)
+        server = Server(config, authority=limits, leases=limits, edge=edge, watcher=watcher)
     else:
         server = Parent(
             config,
             workers=settings.workers,
             settings=tuple(as_flags(settings).items()),
-            authority=authority,
-            leases=leases,
-            launch=launch_worker,
+            authority=limits,
+            leases=limits,
+            launch=launch_worker if separation is None else separation.launch_worker,
+            watcher=watcher,
         )
-    for warning in (BROKEN_CRYPTOGRAPHY, *settings.warnings()):
+    limits.end_session = server.disconnect
+    for warning in (BROKEN_CRYPTOGRAPHY, *settings.warnings(), *hook_settings(settings).problems()):
         log.warning("%s", warning)
-    async with stop_signals() as stopped, undone(edge), _reload_signal(stopped) as reload:
-        await server.start()
+    requests = ServerRequests(settings, server, pools=pool.occupancy)
+    async with (
+        stop_signals() as stopped,
+        requests.answering(stopped.set, place=None if separation is None else separation.place),
+        undone(edge),
+        _reload_signal(stopped) as reload,
+    ):
+        if separation is not None:
+            loop = asyncio.get_running_loop()
+            separation.on_lost(lambda: loop.call_soon_threadsafe(stopped.set))
+        await server.start(listener, open_gre=None if separation is None else separation.helper.open_gre)
         try:
             networks = list(collapse_addresses(IPv4Network(address) for address in addresses))
             used = await asyncio.to_thread(_open_way_out, settings, edge, networks)
             cover_more = None if used is None else partial(edge.add_nat, used, tunnels=settings.ifname or TUNNELS)
-            reload.begin(Reload(settings, authority, pool, addresses, cover_more))
+            reloading = Reload(
+                settings, authority, pool, addresses, cover_more, manager, read_file=_reader(settings, separation)
+            )
+            reload.begin(reloading)
+            requests.begin(reloading, used)
             log.info(
                 "listening on %s port %d as '%s', %s for %d clients",
                 settings.listen,
@@ -116,24 +168,68 @@ async def _serve(settings: ServerSettings, authority: Authority, edge: NetworkEd
                 settings.local,
                 pool.size,
             )
-            await stopped.wait()
-            log.info("stopping")
+
+            def describe() -> str:
+                number = len(server.sessions)
+                return f"port {settings.port}: {number} session{'' if number == 1 else 's'}, at most {pool.size}"
+
+            manager.ready(describe())
+            async with manager.watching(describe):
+                await stopped.wait()
+                manager.stopping()
+                log.info("stopping")
+            if separation is not None and separation.lost:
+                raise NetworkError(f"{GONE}, so this server ends, too; what it changed is taken back at the next start")
         finally:
-            await server.stop()
+            try:
+                await server.stop()
+            finally:
+                await hooks.close()
+
+
+def _look_at_descriptors(settings: ServerSettings, clients: int) -> None:
+    """Have as many descriptors as may be, and say so where they are fewer than the addresses would need."""
+    descriptors = raise_descriptor_limit()
+    sessions = sessions_for(descriptors, settings.workers)
+    if sessions < clients:
+        log.warning(
+            "%d file descriptors are enough for %d sessions, and there are %d addresses; raise the limit "
+            "(LimitNOFILE= of a systemd unit, ulimit -Hn)",
+            descriptors,
+            sessions,
+            clients,
+        )
 
 
 def _open_way_out(settings: ServerSettings, edge: NetworkEdge, networks: list[IPv4Network]) -> str | None:
     """Let the clients' packets out; return the interface they leave by, None where there is no NAT."""
+    if settings.isolate:
+        edge.isolate()
     if settings.nat == "none":
+        _prepare_without_nat(settings, edge)
         return None
     interface = None if settings.nat == "auto" else settings.nat
     if interface is None and edge.default_route() is None:
         log.warning("no default route, so no NAT: clients reach this host only (name an interface with --nat)")
+        _prepare_without_nat(settings, edge)
         return None
     edge.enable_forwarding()
     used = edge.add_nat(interface, networks, tunnels=settings.ifname or TUNNELS)
     log.info("clients appear behind the address of %s", used)
     return used
+
+
+def _prepare_without_nat(settings: ServerSettings, edge: NetworkEdge) -> None:
+    """Do what NAT would have brought along, for a host that forwards without it."""
+    if settings.proxy_arp:
+        try:
+            edge.enable_forwarding()
+        except NetworkError as error:
+            log.warning("proxy ARP does nothing where this host does not forward: %s", error)
+    try:
+        edge.clamp_mss(tunnels=settings.ifname or TUNNELS)
+    except NetworkError as error:
+        log.info("the MSS of TCP connections through the tunnels is not clamped: %s", error)
 
 
 class _OnHangUp:

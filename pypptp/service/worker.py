@@ -1,8 +1,8 @@
-"""A worker process of ``pypptp server --workers N``: ``python -m pypptp.service.worker CHANNEL GRE``.
+"""A worker process of ``pypptp server --workers N``: ``python -m pypptp.service.worker CHANNEL GRE [EDGE]``.
 
 A fresh interpreter and not a fork: the parent has threads and an event loop by the time a worker is started again, and
-what they hold must not be copied. It is given three descriptors, stderr among them, and everything else by its parent
-in messages.
+what they hold must not be copied. It is given three descriptors, stderr among them, a fourth with ``--run-as``, and
+everything else by its parent in messages.
 """
 
 from __future__ import annotations
@@ -14,8 +14,10 @@ import sys
 from pypptp.aio.workers import Worker, receive_begin
 from pypptp.errors import PptpError
 from pypptp.net.linux import LinuxEdge
+from pypptp.net.remote import remote_edge
 from pypptp.service.core_config import server_config
 from pypptp.service.run import run_loop, set_up_logging
+from pypptp.service.secrecy import guard_memory
 from pypptp.service.settings import ServerSettings, make_settings
 
 log = logging.getLogger("pypptp")
@@ -23,14 +25,16 @@ log = logging.getLogger("pypptp")
 
 def main(arguments: list[str]) -> int:
     """Serve until the parent says that it is over. Returns the exit status."""
-    end, gre = (socket.socket(fileno=int(argument)) for argument in arguments)
-    for inherited in (end, gre):
+    guard_memory()
+    end, gre, *channel = (socket.socket(fileno=int(argument)) for argument in arguments)
+    for inherited in (end, gre, *channel):
         inherited.set_inheritable(False)
     with end, gre:
         begin = receive_begin(end)
         settings = make_settings(ServerSettings, dict(begin.settings))
         set_up_logging(settings.log_level)
-        worker = Worker(server_config(settings), begin, end=end, gre=gre, edge=LinuxEdge())
+        edge = remote_edge(channel[0])[0] if channel else LinuxEdge()
+        worker = Worker(server_config(settings), begin, end=end, gre=gre, edge=edge)
         run_loop(worker.run())
     return 0
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from contextlib import suppress
 from ipaddress import IPv4Address
 from typing import Self
 
@@ -51,29 +52,36 @@ class AnsweringEdge(MemoryEdge):
         tun = super().open_tun(name, mtu=mtu)
         assert isinstance(tun, MemoryTun)
         if self._loop is not None:
-            # Made in the edge's own thread.
-            self._loop.call_soon_threadsafe(self._watch, tun)
+            self._put_host_behind(tun, self._loop)
         return tun
 
-    def _watch(self, tun: MemoryTun) -> None:
-        loop = self._loop
-        if loop is None or tun.fd < 0:
-            return
-        descriptor = tun.kernel.fileno()
+    def _put_host_behind(self, tun: MemoryTun, loop: asyncio.AbstractEventLoop) -> None:
+        """Read what the tunnel gets, in ``loop``; this is the edge's own thread, and so is where the TUN is closed.
+
+        The host has a descriptor of its own, which the loop closes itself. Were it closed here, a connection accepted
+        at once could get its number, and the loop would take it for the one that it watches already.
+        """
+        host = tun.kernel.dup()
+        host.setblocking(False)
+        close = tun.close
 
         def readable() -> None:
-            try:
-                packet = tun.kernel.recv(65_535)
-            except BlockingIOError:
-                return
-            except OSError:
-                packet = b""
-            if not packet:
-                loop.remove_reader(descriptor)
-                return
-            self._answer(tun, packet)
+            with suppress(OSError):
+                self._answer(tun, host.recv(65_535))
 
-        loop.add_reader(descriptor, readable)
+        def let_go() -> None:
+            loop.remove_reader(host)
+            host.close()
+
+        def close_both() -> None:
+            close()
+            try:
+                loop.call_soon_threadsafe(let_go)
+            except RuntimeError:  # the loop is over
+                host.close()
+
+        tun.close = close_both  # type: ignore[method-assign]
+        loop.call_soon_threadsafe(loop.add_reader, host, readable)
 
     def _answer(self, tun: MemoryTun, packet: bytes) -> None:
         echo = packets.parse_echo(packet)

@@ -13,7 +13,7 @@ import contextlib
 import os
 import socket
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from ipaddress import IPv4Address
 from typing import Any
@@ -21,6 +21,7 @@ from typing import Any
 import pytest
 
 from pypptp.aio import client, dataplane, server
+from pypptp.aio.admission import NO_CONNECTION_LIMITS, ConnectionLimits
 from pypptp.aio.batch_io import BATCH, SocketIo
 from pypptp.aio.server import Server, ServerConfig
 from pypptp.aio.time_limits import NO_LIMITS, TimeLimits
@@ -28,6 +29,7 @@ from pypptp.auth.address_pool import AddressPool
 from pypptp.auth.authority import Authority, SecretsAuthority
 from pypptp.auth.chap_secrets import parse_chap_secrets
 from pypptp.auth.leases import PoolLeases
+from pypptp.auth.session_limits import SessionLimits, SessionPolicy
 from pypptp.control import ConnectionClosed
 from pypptp.endpoint import Endpoint, EndpointConfig, EndpointEvent, SessionEnded, SessionEvent
 from pypptp.gre import parse_header
@@ -44,6 +46,7 @@ CLIENT = "127.0.0.1"
 SERVER = "127.0.0.2"
 USER, PASSWORD = "alice", "wonderland"
 SECRETS = f"{USER} * {PASSWORD} *\nbob * builder 192.168.0.250\n"
+ANY_NUMBER = SessionPolicy()
 PATIENCE = 10.0
 """Seconds until a test gives up; on a machine with other things to do even loopback takes its time."""
 
@@ -258,11 +261,14 @@ async def site(
     dns: tuple[IPv4Address, ...] = (),
     nbns: tuple[IPv4Address, ...] = (),
     limits: TimeLimits = NO_LIMITS,
+    connections: ConnectionLimits = NO_CONNECTION_LIMITS,
+    policy: SessionPolicy = ANY_NUMBER,
+    pools: Mapping[str, str] | None = None,
     **link: Any,
 ) -> AsyncIterator[Site]:
     """A server for one test; nothing of it is left when it has stopped."""
     local = IPv4Address("192.168.0.1")
-    pool = AddressPool.from_text(remote, exclude={local})
+    pool = AddressPool.from_text(remote, exclude={local}, named=pools)
     edge = edge or MemoryEdge()
     config = ServerConfig(
         endpoint=EndpointConfig(link=LinkConfig(name="pptpd", **link), check_source=True),
@@ -272,8 +278,11 @@ async def site(
         dns=dns,
         nbns=nbns,
         limits=limits,
+        connections=connections,
     )
-    running = Server(config, authority=authority or secrets_authority(), leases=PoolLeases(pool), edge=edge)
+    sessions = SessionLimits(policy, authority or secrets_authority(), PoolLeases(pool))
+    running = Server(config, authority=sessions, leases=sessions, edge=edge)
+    sessions.end_session = running.disconnect
     await running.start()
     made = Site(gre_port, running, pool, edge)
     try:

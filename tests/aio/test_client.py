@@ -8,6 +8,7 @@ import logging
 import socket
 import struct
 import threading
+import time
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any
@@ -16,13 +17,17 @@ import pytest
 
 from pypptp.aio import client as module
 from pypptp.aio.client import Client, ClientConfig, SessionLost
+from pypptp.aio.client_network import ClientNetworkConfig
+from pypptp.aio.dataplane import DataPlane
 from pypptp.aio.driver import CLOSE_GRACE
-from pypptp.endpoint import EndpointConfig
+from pypptp.causes import Cause
+from pypptp.endpoint import Endpoint, EndpointConfig
 from pypptp.errors import NetworkError
 from pypptp.net.edge import Route, Tun
 from pypptp.net.memory import MemoryEdge
-from pypptp.ppp.auth import Secret
-from pypptp.ppp.config import LinkConfig
+from pypptp.ppp.auth import AuthMethod, Secret
+from pypptp.ppp.config import LinkConfig, MppePolicy
+from pypptp.ppp.control_protocol import NegotiationLimits
 from tests.peers import ip_packet
 
 from .dialling import PASSWORD, SERVER, USER, Site, site, udp_for_gre, until
@@ -55,8 +60,10 @@ def make_client(
     port: int, edge: MemoryEdge, *, server: str = SERVER, user: str = USER, password: str = PASSWORD, **config: Any
 ) -> Client:
     link = LinkConfig(name=user, ask_dns=True, **config.pop("link", {}))
-    made = ClientConfig(endpoint=EndpointConfig(link=link), server=server, port=port, **config)
-    return Client(made, secret=Secret(password=password), edge=edge)
+    known = config.pop("known", None)
+    network = ClientNetworkConfig(**config)
+    made = ClientConfig(endpoint=EndpointConfig(link=link), server=server, port=port, network=network)
+    return Client(made, secret=Secret(password=password), edge=edge, known=known)
 
 
 async def failure(client: Client, patience: float = 10) -> str:
@@ -423,3 +430,145 @@ def test_refusals_are_sentences(number: int, words: str) -> None:
     said = module._connect_failed(IPv4Address("192.0.2.1"), 1723, OSError(number, "no"))
     assert words in said
     assert said.isprintable()
+
+
+# Why, for programs, and for whoever decides whether to dial again.
+
+
+async def cause_of(client: Client, patience: float = 10) -> Cause:
+    with pytest.raises((SessionLost, NetworkError)) as caught:
+        await asyncio.wait_for(client.run(), patience)
+    assert isinstance(caught.value, (SessionLost, NetworkError))
+    return caught.value.cause
+
+
+@pytest.mark.parametrize(("number", "cause"), [(111, "REFUSED"), (113, "UNREACHABLE"), (101, "UNREACHABLE")])
+def test_why_tcp_does_not_connect(gre: int, monkeypatch: pytest.MonkeyPatch, number: int, cause: str) -> None:
+    async def refuse(self: object, sock: socket.socket, address: object) -> None:
+        raise OSError(number, "no")
+
+    async def scenario() -> Cause:
+        monkeypatch.setattr(type(asyncio.get_running_loop()), "sock_connect", refuse)
+        return await cause_of(make_client(1723, own_edge()))
+
+    assert asyncio.run(scenario()) is Cause[cause]
+
+
+def unknown_name(*_: Any, **__: Any) -> list[Any]:
+    raise socket.gaierror(-2, "Name or service not known")
+
+
+def test_why_a_name_leads_nowhere(gre: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(socket, "getaddrinfo", unknown_name)
+    assert asyncio.run(cause_of(make_client(1723, own_edge(), server="vpn.example"))) is Cause.NAME
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_name_that_cannot_be_looked_up_again_has_its_last_address(
+    gre: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, silent: bool
+) -> None:
+    def no_answer(*_: Any, **__: Any) -> list[Any]:
+        time.sleep(0.5)
+        return unknown_name()
+
+    monkeypatch.setattr(socket, "getaddrinfo", no_answer if silent else unknown_name)
+    monkeypatch.setattr(module, "RESOLVE_PATIENCE", 0.1)
+
+    async def scenario() -> None:
+        async with site(gre) as here:
+            client = make_client(here.port, own_edge(), server="vpn.example", known=IPv4Address(SERVER))
+            running = asyncio.create_task(client.run())
+            await reached(client, running)
+            assert (client.fell_back, client.server) == (True, IPv4Address(SERVER))
+            await stopped(client, running, 5)
+
+    asyncio.run(scenario())
+    assert f"trying {SERVER}, its last one" in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("settings", "cause"),
+    [
+        ({"password": "looking-glass"}, Cause.AUTHENTICATION),
+        ({"link": {"auth": (AuthMethod.PAP,)}}, Cause.METHOD),
+        ({"link": {"mppe": MppePolicy.DENY}}, Cause.ENCRYPTION),
+    ],
+)
+def test_why_a_session_does_not_come_up(gre: int, settings: dict[str, Any], cause: Cause) -> None:
+    async def scenario() -> None:
+        async with site(gre) as here:
+            client = make_client(here.port, own_edge(), **settings)
+            assert await cause_of(client) is cause
+            assert client.lasted is None
+
+    asyncio.run(scenario())
+
+
+def test_a_server_that_takes_no_calls(gre: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def scenario() -> None:
+        async with site(gre) as here:
+            monkeypatch.setattr(
+                Endpoint, "refuse_calls", property(lambda _: True, lambda _, value: None), raising=False
+            )
+            assert await cause_of(make_client(here.port, own_edge())) is Cause.CALL_REFUSED
+
+    asyncio.run(scenario())
+
+
+def cut(plane: DataPlane) -> None:
+    """From now on no GRE passes, either way."""
+    plane._epoll.unregister(plane._gre_fd)
+    plane._io.send_one = lambda route, datagram: True  # type: ignore[method-assign]
+
+
+def test_a_path_that_drops_gre_is_told_from_a_server_that_is_dead(gre: int) -> None:
+    async def scenario(*, cut_before: bool) -> tuple[str, Cause]:
+        async with site(gre) as here:
+            plane = here.server._plane
+            assert plane is not None
+            if cut_before:
+                cut(plane)
+            # With the usual limits to wait for the answer to its last words takes six seconds.
+            limits = NegotiationLimits(restart_interval=0.05, max_configure=5) if cut_before else NegotiationLimits()
+            client = make_client(
+                here.port, own_edge(), link={"limits": limits, "echo_interval": 0.1, "echo_failure": 2}
+            )
+            running = asyncio.create_task(client.run())
+            if not cut_before:
+                await reached(client, running)
+                cut(plane)
+            began = asyncio.get_running_loop().time()
+            with pytest.raises(SessionLost) as caught:
+                await asyncio.wait_for(running, 5)
+            assert asyncio.get_running_loop().time() - began < 1
+            return str(caught.value), caught.value.cause
+
+    said, cause = asyncio.run(scenario(cut_before=True))
+    assert said == "5 GRE packets sent, none came back; a firewall or NAT on the path drops protocol 47"
+    assert cause is Cause.GRE_BLOCKED
+    said, cause = asyncio.run(scenario(cut_before=False))
+    assert (said, cause) == ("no answer to 2 LCP Echo-Requests", Cause.PEER_DEAD)
+
+
+def test_a_client_that_gives_up_waits_for_nobody(gre: int) -> None:
+    async def scenario() -> None:
+        async with site(gre) as here:
+            client = make_client(here.port, own_edge())
+            assert client.local is None
+            running = asyncio.create_task(client.run())
+            await reached(client, running)
+            assert client.local == IPv4Address("127.0.0.1")
+            assert client.session is not None
+            assert client.flow is not None
+            mute(here)
+            began = asyncio.get_running_loop().time()
+            client.give_up("the address is gone", Cause.ADDRESS_CHANGED)
+            with pytest.raises(SessionLost, match="the address is gone") as caught:
+                await running
+            assert caught.value.cause is Cause.ADDRESS_CHANGED
+            assert asyncio.get_running_loop().time() - began < 1
+            assert client.lasted is not None
+            assert client.session is None
+            assert "packets_in" in client.figures
+
+    asyncio.run(scenario())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import socket
@@ -15,9 +16,11 @@ from hypothesis import strategies as st
 
 from pypptp.aio import batch_io, dataplane
 from pypptp.aio.batch_io import BATCH, MmsgIo, SocketIo
+from pypptp.aio.rates import TokenBucket
 from pypptp.errors import LocalProtocolError
 from pypptp.ppp.config import MppePolicy
 from tests.aio.plane import FAR, OURS, Bench, Tun, bench, ip_packet, numbers, outer_header, to_client
+from tests.peers import CLIENT_ADDRESS, SERVER_ADDRESS
 
 ELSEWHERE = IPv4Address("127.0.0.9")
 
@@ -470,3 +473,113 @@ def test_whatever_comes_is_counted_once_and_raises_nothing(datagrams: list[bytes
         assert counted["datagrams_in"] == len(datagrams)
         after = sum(call.server.tunnel.counters().values()) + call.server.link.discarded
         assert dropped == len(datagrams) or after > before
+
+
+# How fast packets may pass.
+
+
+def wait(plane: Bench, seconds: float = 0.01) -> None:
+    """Let the loop's own clock go on, so that a flow that was left alone is looked at again."""
+    plane.loop.run_until_complete(asyncio.sleep(seconds))
+
+
+def test_to_the_peer_packets_wait_in_the_tun_until_there_are_tokens(plane: Bench) -> None:
+    call = plane.call()
+    call.flow.limit(down=TokenBucket(8000.0, 160.0, plane.now), up=None)
+    packets = [to_client(number) for number in range(8)]
+    for packet in packets:
+        call.tun.put(packet)
+    plane.turn()
+    # Two of 80 octets have tokens, and while the clock stands no more come.
+    assert call.from_plane() == packets[:2]
+    wait(plane)
+    assert call.from_plane() == []
+    wake_ups = plane.plane.wake_ups
+    plane.turn(20)
+    assert plane.plane.wake_ups == wake_ups, "a flow without tokens is not to be looked at all the time"
+    plane.now += 0.02
+    wait(plane)
+    assert call.from_plane() == packets[2:4]
+    plane.now += 10
+    wait(plane)
+    plane.now += 10
+    wait(plane)
+    assert call.from_plane() == packets[4:8]
+    assert call.flow.counters()["over_rate"] == 0
+
+
+def test_from_the_peer_what_has_no_tokens_is_dropped(plane: Bench) -> None:
+    call = plane.call()
+    call.flow.limit(down=None, up=TokenBucket(8000.0, 160.0, plane.now))
+    plane.receive(*(call.to_plane(number) for number in range(5)))
+    assert numbers(call.tun.take()) == [0, 1]
+    assert call.flow.over_rate == 3
+    plane.now += 0.005
+    plane.receive(call.to_plane(5), call.to_plane(6))
+    assert numbers(call.tun.take()) == [5]
+    assert call.flow.counters()["over_rate"] == 4
+    # They have arrived, and the peer is told so: only what the host gets of them is less.
+    assert call.server.counters.packets_in == 7
+
+
+def test_what_had_waited_for_its_turn_has_no_other_rate(plane: Bench) -> None:
+    call = plane.call()
+    call.flow.limit(down=None, up=TokenBucket(8000.0, 160.0, plane.now))
+    first, *rest = (call.to_plane(number) for number in range(5))
+    plane.receive(*rest)
+    plane.receive(first)
+    assert numbers(call.tun.take()) == [0, 1]
+    assert call.flow.over_rate == 3
+
+
+def test_others_are_not_held_up(plane: Bench) -> None:
+    slow, fast = plane.call(), plane.call()
+    slow.flow.limit(down=TokenBucket(8.0, 80.0, plane.now), up=TokenBucket(8.0, 80.0, plane.now))
+    datagrams = []
+    for number in range(4):
+        slow.tun.put(to_client(number))
+        fast.tun.put(to_client(number))
+        datagrams += [slow.to_plane(number), fast.to_plane(number)]
+    plane.receive(*datagrams)
+    wait(plane)
+    assert numbers(slow.tun.take()) == [0]
+    assert numbers(fast.tun.take()) == [0, 1, 2, 3]
+    assert plane.plane.datagrams_out == 5
+
+
+@pytest.mark.parametrize("ends_by", ["close_tun", "detach", "close"])
+def test_a_flow_that_ends_while_it_waits(plane: Bench, ends_by: str) -> None:
+    call = plane.call()
+    call.flow.limit(down=TokenBucket(8.0, 80.0, plane.now), up=None)
+    for number in range(4):
+        call.tun.put(to_client(number))
+    plane.turn()
+    assert plane.plane.datagrams_out == 1
+    if ends_by == "close_tun":
+        call.flow.close_tun()
+    elif ends_by == "detach":
+        plane.plane.detach(call.flow)
+    else:
+        plane.plane.close()
+    plane.now += 100
+    wait(plane)
+    assert plane.plane.datagrams_out == 1
+    if ends_by == "close_tun":
+        call.flow.open_tun(call.tun.fd)
+        wait(plane)
+        assert plane.plane.datagrams_out == 2
+
+
+def test_a_packet_over_the_mru_is_answered_through_the_tun(plane: Bench) -> None:
+    call = plane.call()
+    mtu = call.server.link.mtu
+    long = bytearray(to_client(payload=bytes(mtu - 19)))
+    long[6] = 0x40
+    call.tun.put(bytes(long))
+    call.tun.put(to_client(1))
+    plane.turn()
+    (answer,) = call.tun.take()
+    assert answer[12:20] == IPv4Address(CLIENT_ADDRESS).packed + IPv4Address(SERVER_ADDRESS).packed
+    assert (answer[9], answer[20], answer[21], int.from_bytes(answer[26:28], "big")) == (1, 3, 4, mtu)
+    assert numbers(call.from_plane()) == [1]
+    assert call.server.counters.too_long == 1

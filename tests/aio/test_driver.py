@@ -11,7 +11,7 @@ from typing import Any, cast
 import pytest
 
 from pypptp.aio.dataplane import DataPlane
-from pypptp.aio.driver import CLOSE_GRACE, Driver
+from pypptp.aio.driver import CLOSE_GRACE, OCTETS_AT_ONCE, OCTETS_PER_SECOND, READ_OCTETS, Driver
 from pypptp.control import ConnectionClosed, ControlConfig
 from pypptp.endpoint import Endpoint, EndpointConfig, EndpointEvent, SessionEnded, SessionEvent, SessionStarted
 from pypptp.mppe.rc4 import bind
@@ -315,13 +315,50 @@ def test_what_cannot_be_written_waits_in_the_core() -> None:
         echo = bytes.fromhex("0010 0001 1A2B3C4D 0005 0000 00000007")
         for _ in range(10_000):
             bench.driver.data_received(echo)
-            if bench.transport.paused:
+            if bench.driver.endpoint.control.congested:
                 break
         assert bench.transport.paused
         assert bench.transport.written == b""
+        await bench.wait(100.0)  # until as much may be read again: then it is the answers alone that are waited for
+        assert bench.transport.paused
         bench.driver.resume_writing()
         assert not bench.transport.paused
         assert len(bench.transport.written) > 1000
+
+    run(scenario)
+
+
+def test_who_sends_without_end_is_read_slowly() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        bench.connect()
+        echo = bytes.fromhex("0010 0001 1A2B3C4D 0005 0000 00000007")
+        sent = 0
+        while not bench.transport.paused:
+            bench.driver.data_received(echo)
+            sent += len(echo)
+        assert sent <= OCTETS_AT_ONCE
+        await bench.wait(1.0)
+        assert not bench.transport.paused
+        sent = 0
+        while not bench.transport.paused:
+            bench.driver.data_received(echo)
+            sent += len(echo)
+        assert sent <= 2 * OCTETS_PER_SECOND
+        assert len(bench.driver.get_buffer(1 << 20)) == READ_OCTETS
+
+    run(scenario)
+
+
+def test_what_is_read_is_what_was_sent() -> None:
+    async def scenario() -> None:
+        bench = Bench()
+        octets = bytes.fromhex("0010 0001 1A2B3C4D 0005 0000 00000009")
+        bench.connect()
+        bench.transport.written = bytearray()
+        bench.driver.get_buffer(-1)[: len(octets)] = octets
+        bench.driver.buffer_updated(len(octets))
+        assert b"\0\0\0\x09" in bytes(bench.transport.written)
 
     run(scenario)
 

@@ -3,27 +3,36 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import logging
+import os
 import socket
 import struct
 import threading
 from collections.abc import Callable
 from ipaddress import IPv4Address
+from typing import Any
 
 import pytest
 
+from pypptp.aio import admission
 from pypptp.aio import server as module
+from pypptp.aio.admission import ConnectionLimits
 from pypptp.aio.server import NO_INTERFACE, NO_LOOK_UP, Server, ServerConfig
 from pypptp.auth.account import Account
 from pypptp.auth.address_pool import AddressPool
 from pypptp.auth.leases import PoolLeases
 from pypptp.auth.pace import Pace
-from pypptp.control import StartControlConnectionRequest
+from pypptp.auth.session_limits import REPLACED, SessionPolicy, SingleSession
+from pypptp.control import CallRefused, StartControlConnectionRequest
 from pypptp.endpoint import EndpointConfig
 from pypptp.errors import NetworkError
 from pypptp.net.edge import Tun
 from pypptp.net.memory import MemoryEdge
+from pypptp.ppp.auth import mschap
 from pypptp.ppp.config import LinkConfig
+from pypptp.session import Session
 from tests.peers import ip_packet
 
 from .dialling import CLIENT, SERVER, Dialler, Site, secrets_authority, site, udp_for_gre, until
@@ -135,6 +144,69 @@ def test_the_tun_stays_when_the_link_is_negotiated_anew(gre: int, caplog: pytest
 
     asyncio.run(scenario())
     assert complaints(caplog) == []
+
+
+def test_one_session_is_ended_and_the_others_stay(gre: int) -> None:
+    async def scenario() -> None:
+        async with site(gre) as here:
+            first = await here.connected()
+            second = await here.connected(user="bob", password="builder")
+            await until(lambda: len(here.server.sessions) == 2)
+            call_id = here.server.sessions[0][1].call_id
+            assert here.server.disconnect(call_id, "enough for today")
+            await until(lambda: first.end)
+            assert first.end == "the peer terminated the link: enough for today"
+            await until(lambda: len(here.edge.tuns) == 1)
+            assert not here.server.disconnect(call_id, "again")
+            assert second.end is None
+
+    asyncio.run(scenario())
+
+
+def test_drained_with_the_last_session(gre: int) -> None:
+    async def scenario() -> None:
+        async with site(gre) as here:
+            client, other = await here.connected(), await here.dial(user="bob", password="builder")
+            await until(lambda: other.up)
+            other.hang_up()
+            await until(lambda: len(here.server.sessions) == 1 and len(here.server._drivers) == 1)
+            drained = asyncio.create_task(here.server.drain())
+            await asyncio.sleep(0)
+            with socket.socket() as late:
+                assert late.connect_ex((SERVER, here.port)) == errno.ECONNREFUSED
+            # Who is connected stays connected, and can begin no other call.
+            client.endpoint.control.place_call(client.loop.time())
+            client.settle()
+            await until(lambda: any(isinstance(event, CallRefused) for event in client.events))
+            assert not drained.done()
+            client.hang_up()
+            await until(lambda: drained.done())
+            assert not here.edge.tuns
+            assert not here.pool.in_use
+            await here.server.drain()
+
+    asyncio.run(scenario())
+
+
+def test_the_figures_of_those_who_are_up(gre: int) -> None:
+    async def scenario() -> None:
+        async with site(gre) as here:
+            clients = [await here.connected() for _ in range(2)]
+            await until(lambda: len(here.server.sessions) == 2)
+            for client in clients:
+                assert client.up is not None
+                client.send(ip_packet(b"in", source=str(client.up.local)))
+            drivers = [client.driver for client in here.server.clients.values()]
+            live = [session for driver in drivers for session in driver.endpoint.sessions.values()]
+            await until(lambda: [session.counters.packets_in for session in live] == [1, 1])
+            found = await here.server.figures()
+            assert {each.call_id for each in found.sessions} == {entry.call_id for _, entry in here.server.sessions}
+            assert [dict(each.counters)["octets_in"] for each in found.sessions] == [22, 22]
+            assert here.server._plane is not None
+            assert dict(found.planes)["datagrams_in"] == here.server._plane.datagrams_in
+            assert here.server.processes == [(os.getpid(), 2)]
+
+    asyncio.run(scenario())
 
 
 def test_several_calls_at_once_each_have_their_own(gre: int) -> None:
@@ -258,7 +330,7 @@ def test_no_address_left(gre: int, caplog: pytest.LogCaptureFixture) -> None:
             await here.connected()
 
     asyncio.run(scenario())
-    assert complaints(caplog) == ["127.0.0.1: no address left for user 'alice'"]
+    assert complaints(caplog) == ["127.0.0.1: user 'alice' refused: no address left in the pool"]
 
 
 # Who may come in.
@@ -296,6 +368,71 @@ def test_guessing_is_slowed_and_a_flood_of_it_refused(gre: int, monkeypatch: pyt
             refused = await here.dial()
             await until(lambda: refused.endpoint.control.closed)
             assert "refused the control connection" in (refused.endpoint.control.close_reason or "")
+
+    asyncio.run(scenario())
+
+
+def test_every_wrong_try_is_the_same_work_and_the_same_answer(gre: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    work: list[str] = []
+    for name in ("md4", "des_encrypt"):
+        original = getattr(mschap, name)
+
+        def counting(*arguments: Any, original: Any = original, name: str = name) -> Any:
+            work.append(name)
+            return original(*arguments)
+
+        monkeypatch.setattr(mschap, name, counting)
+
+    async def scenario() -> list[tuple[object, ...]]:
+        found: list[tuple[object, ...]] = []
+        async with site(gre) as here:
+            # Nobody has been here; then one has, with the right password; then again; then others.
+            for user, password in (
+                ("bob", "wrong"),
+                ("bob", "builder"),
+                ("bob", "wrong"),
+                ("mallory", "wrong"),
+                ("alice", "wrong"),
+            ):
+                client = await here.dial(user=user, password=password)
+                work.clear()
+                await until(lambda client=client: client.end or client.up)  # type: ignore[misc]
+                if client.up is None:
+                    found.append((client.end, tuple(sorted(work))))
+                else:
+                    client.hang_up()
+                await until(lambda: here.idle)
+        return found
+
+    found = asyncio.run(scenario())
+    assert len(found) == 4
+    assert len({words.split("C=")[0] if isinstance(words, str) else words for words, _ in found}) == 1
+    # The client's own part is in it, too, and is the same each time.
+    assert {done for _, done in found} == {("des_encrypt",) * 6 + ("md4",) * 2}
+
+
+def test_before_the_log_in_there_is_nothing_to_be_had(gre: int) -> None:
+    async def scenario() -> None:
+        authority = AskedAuthority()
+        async with site(gre, authority=authority) as here:
+            client = await here.dial()
+            await until(lambda: authority.questions)
+            (served,) = here.server.clients.values()
+            (flow,) = served.driver.flows.values()
+            # The call is there and GRE reaches it, in clear and as if encrypted.
+            before = flow.session.tunnel.received
+            for frame in (b"\x21" + ip_packet(), b"\x00\x21" + ip_packet(), b"\xfd\x90\x00" + bytes(40)):
+                buffer = bytearray(Session.HEADROOM) + frame
+                start = client.session.tunnel.write_header(buffer, Session.HEADROOM, len(buffer), 0.0)
+                assert client.gre is not None
+                client.gre.sendto(bytes(buffer[start:]), (SERVER, gre))
+            await until(lambda: flow.session.tunnel.received == before + 3)
+            assert flow.session.counters.packets_in == 0
+            assert (flow.session.counters.clear_refused, flow.session.counters.not_encrypted_data) == (2, 1)
+            assert (here.edge.tuns, here.pool.in_use, served.address, flow._early) == ([], 0, None, [])
+            assert here.server.sessions == []
+            authority.questions[0][1].set_result(Account("alice", "wonderland"))
+            await until(lambda: here.edge.tuns)
 
     asyncio.run(scenario())
 
@@ -404,9 +541,10 @@ def test_rubbish_ends_one_connection(gre: int, caplog: pytest.LogCaptureFixture)
             good = await here.connected()
             reader, writer = await asyncio.open_connection(SERVER, here.port)
             writer.write(bytes(range(256)) * 100)
-            # Whatever it answers first (a general error), it hangs up.
-            while await reader.read(4096):
-                pass
+            # Whatever it answers first (a general error), it hangs up, with much of this unread.
+            with contextlib.suppress(ConnectionResetError):
+                while await reader.read(4096):
+                    pass
             writer.close()
             await until(lambda: len(here.server._drivers) == 1)
             assert good.end is None
@@ -527,5 +665,155 @@ def test_name_servers_reach_the_negotiation(gre: int) -> None:
             await here.connected()
             (client,) = here.server.clients.values()
             assert client.driver.endpoint.sessions[client.call_id].link._name_servers == (dns, wins)
+
+    asyncio.run(scenario())
+
+
+# Who may come in, and how often.
+
+
+def test_a_user_is_denied_a_second_session(gre: int, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with site(gre, policy=SessionPolicy(SingleSession.DENY)) as here:
+            first = await here.connected()
+            second = await here.dial()
+            await until(lambda: second.end)
+            assert second.end == "authentication failed: already connected: one session at a time " + (
+                "(E=649, the account has no permission to dial in)"
+            )
+            # Who does not know the password is not told that the user is connected.
+            third = await here.dial(password="a guess")
+            await until(lambda: third.end)
+            assert "E=691" in (third.end or "")
+            # Nor is the one that is in asked to go when it proves itself again.
+            session = next(iter(here.server.clients.values()))
+            session.driver.endpoint.rechallenge(session.call_id, first.loop.time())
+            session.driver.settle(first.loop.time())
+            await asyncio.sleep(0.1)
+            assert first.end is None
+            first.hang_up()
+            await until(lambda: here.idle)
+            await here.connected()
+
+    asyncio.run(scenario())
+    assert "user 'alice' ended: already connected: one session at a time" in caplog.text
+
+
+@pytest.mark.parametrize("silent", [False, True])
+def test_a_user_replaces_its_older_session(
+    gre: int, silent: bool, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    monkeypatch.setattr(module, "CLOSE_GRACE", 0.2)
+
+    async def scenario() -> None:
+        async with site(gre, policy=SessionPolicy(SingleSession.REPLACE), remote="192.168.0.234-235") as here:
+            first = await here.connected()
+            assert first.up is not None
+            if silent:
+                # It has lost its network, and nobody has told the server.
+                here._diallers.remove(first)
+                first.transport.pause_reading()
+            second = await here.connected()
+            assert second.up is not None
+            assert second.up.local == first.up.local
+            assert len(here.server.clients) == 1
+            if not silent:
+                await until(lambda: first.end)
+                assert first.end == f"the peer terminated the link: {REPLACED}"
+            first.transport.abort()
+
+    asyncio.run(scenario())
+    assert f"user 'alice' ended: {REPLACED}" in caplog.text
+
+
+def test_pools_by_the_line_of_the_secrets(gre: int, caplog: pytest.LogCaptureFixture) -> None:
+    secrets = (
+        "alice * wonderland * -- pool staff\nbob * builder *\ncarol * c * -- pool staff\ndora * d * -- pool none\n"
+    )
+
+    async def scenario() -> None:
+        async with site(gre, authority=secrets_authority(secrets), pools={"staff": "10.9.0.7"}) as here:
+            alice = await here.connected()
+            bob = await here.connected(user="bob", password="builder")
+            assert alice.up is not None
+            assert bob.up is not None
+            assert (str(alice.up.local), str(bob.up.local)) == ("10.9.0.7", "192.168.0.234")
+            for user, words in (("carol", "no address left in the pool 'staff'"), ("dora", "no address pool 'none'")):
+                refused = await here.dial(user=user, password=user[0])
+                await until(lambda refused=refused: refused.end)  # type: ignore[misc]
+                assert words in (refused.end or "")
+            alice.hang_up()
+            await until(lambda: here.pool.in_use == 1)
+            again = await here.connected()
+            assert again.up is not None
+            assert str(again.up.local) == "10.9.0.7"
+
+    asyncio.run(scenario())
+    assert "user 'carol' refused: no address left in the pool 'staff'" in caplog.text
+
+
+def test_connections_from_one_address(gre: int) -> None:
+    async def scenario() -> None:
+        async with site(gre, connections=ConnectionLimits(per_address=1)) as here:
+            first = await here.connected()
+            second = await here.dial()
+            await until(lambda: second.closed)
+            assert "the requester may not open a control connection" in (second.endpoint.control.close_reason or "")
+            first.hang_up()
+            await until(lambda: here.idle and not here.server._drivers)
+            await here.connected()
+
+    asyncio.run(scenario())
+
+
+def test_one_that_only_starts_gives_way(gre: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(admission, "STALE_SECONDS", 0.2)
+
+    async def scenario() -> None:
+        authority = AskedAuthority()
+        async with site(gre, authority=authority, connections=ConnectionLimits(starting=1)) as here:
+            first = await here.dial()
+            await until(lambda: authority.questions)
+            second = await here.dial()
+            await until(lambda: second.closed)
+            assert "no resources for this now" in (second.endpoint.control.close_reason or "")
+            await asyncio.sleep(0.25)
+            third = await here.dial()
+            await until(lambda: first.closed and len(authority.questions) == 2)
+            authority.questions[1][1].set_result(Account("alice", "wonderland"))
+            await until(lambda: third.up)
+            # One that is up is not starting.
+            await until(lambda: here.server._porter.starting == 0)  # type: ignore[attr-defined]
+            fourth = await here.dial()
+            await until(lambda: len(authority.questions) == 3)
+            assert third.end is None
+            fourth.hang_up()
+            authority.questions[0][1].cancel()
+            authority.questions[2][1].cancel()
+
+    asyncio.run(scenario())
+
+
+def test_a_negotiation_that_never_ends_gives_the_address_back(
+    gre: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    async def scenario() -> None:
+        async with site(gre, establish_timeout=1.0) as here:
+            allocate, held = AddressPool.allocate, []
+
+            def allocate_and_fall_silent(book: AddressPool, *arguments: Any, **named: Any) -> IPv4Address | None:
+                # From now on the client hears nothing: our IPCP Configure-Request stays without an answer.
+                here._diallers.clear()
+                held.append(allocate(book, *arguments, **named))
+                return held[-1]
+
+            monkeypatch.setattr(AddressPool, "allocate", allocate_and_fall_silent)
+            client = await here.dial()
+            await until(lambda: held)
+            assert here.pool.in_use == 1
+            await until(lambda: "no network after 1 s" in caplog.text or "no network after 1 s" in str(client.end))
+            client.transport.abort()
+            await until(lambda: here.idle)
+            assert client.up is None
 
     asyncio.run(scenario())

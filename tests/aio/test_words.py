@@ -66,6 +66,6 @@ def test_no_line_raises(line: str) -> None:
 
 
 def test_refusals_are_named_and_what_passed_is_not() -> None:
-    books = ({"packets_in": 7, "wrong_source": 2, "not_up": 0}, {"sent": 9, "late": 3, "queued": 1}, {"tun_full": 1})
-    assert describe_refusals(*books) == "wrong source 2, late 3, tun full 1"
-    assert describe_refusals({"packets_in": 7}, {"received": 3}) == ""
+    book = {"packets_in": 7, "wrong_source": 2, "not_up": 0, "sent": 9, "late": 3, "queued": 1, "tun_full": 1}
+    assert describe_refusals(book) == "wrong source 2, late 3, tun full 1"
+    assert describe_refusals({"packets_in": 7, "received": 3}) == ""

@@ -240,3 +240,43 @@ class PoolMachine(RuleBasedStateMachine):
 
 TestPoolMachine = PoolMachine.TestCase
 TestPoolMachine.settings = settings(max_examples=50, stateful_step_count=30, deadline=None)
+
+
+def test_pools_with_a_name() -> None:
+    pool = AddressPool.from_text("192.168.0.5-6", named={"staff": "10.9.0.1-2", "guests": "10.8.0.1"})
+    assert (pool.names, pool.size, pool.free) == (("staff", "guests"), 5, 5)
+    assert pool.allocate("alice", pool="staff") == A("10.9.0.1")
+    assert pool.allocate("bob") == A("192.168.0.5")
+    assert pool.allocate("carol", pool="guests") == A("10.8.0.1")
+    assert pool.allocate("dora", pool="guests") is None, "one that is exhausted does not help itself to another"
+    assert pool.allocate("dora", pool="stuff") is None
+    assert pool.occupancy() == [("", 2, 1), ("staff", 2, 1), ("guests", 1, 1)]
+    # Sticky, and not where the user has another pool by now.
+    pool.release(A("10.9.0.1"), "alice")
+    pool.allocate("eve", pool="staff")
+    assert pool.allocate("alice", pool="staff") == A("10.9.0.1")
+    pool.release(A("10.9.0.1"), "alice")
+    assert pool.allocate("alice") == A("192.168.0.6")
+
+
+def test_an_address_of_ones_own_may_be_in_any_pool() -> None:
+    pool = AddressPool.from_text("192.168.0.5", named={"staff": "10.9.0.1"})
+    pool.reserve([A("10.9.0.1")])
+    assert pool.allocate("alice", rule=account("alice", "10.9.0.1")) == A("10.9.0.1")
+    assert pool.allocate("bob", pool="staff") is None
+    pool.release(A("10.9.0.1"), "alice")
+    assert (pool.free, pool.in_use) == (2, 0)
+
+
+@pytest.mark.parametrize(
+    ("named", "words"),
+    [
+        ({"staff": "192.168.0.6-9"}, "192.168.0.6 of the pool 'staff' is in another one, the one for everybody"),
+        ({"a": "10.0.0.1-5", "b": "10.0.0.5"}, "10.0.0.5 of the pool 'b' is in another one, that of 'a'"),
+        ({"a": "10.0.0.9-1"}, "runs backwards"),
+        ({"a": "192.168.0.1"}, "leaves no address for a peer"),
+    ],
+)
+def test_pools_that_are_no_good(named: dict[str, str], words: str) -> None:
+    with pytest.raises(ConfigurationError, match=re.escape(words)):
+        AddressPool.from_text("192.168.0.5-6", exclude=hosts(1), named=named)

@@ -24,6 +24,6 @@ def test_secrets_authority_answers_from_the_file_in_force() -> None:
 def test_account_authority_knows_one_user() -> None:
     authority = AccountAuthority(Account("pypptp", "secret"))
     assert ask(authority, "pypptp", "any") == Account("pypptp", "secret")
-    assert ask(authority, "HOME\\pypptp") == Account("HOME\\pypptp", "secret")
+    assert ask(authority, "HOME\\pypptp") == Account("HOME\\pypptp", "secret", identity="pypptp")
     assert ask(authority, "root") is None
     assert ask(authority, "") is None

@@ -146,7 +146,25 @@ def test_missing_indirect_secret_names_the_line(tmp_path: Path, content: str | N
 def test_options_are_kept_and_warned_of() -> None:
     secrets = parse("alice * pw 10.0.0.1 -- idle 60")
     assert secrets.entries[0].options == ("idle", "60")
-    assert secrets.warnings == ("secrets:1: the options behind -- are not used",)
+    assert secrets.warnings == ("secrets:1: of the options behind -- only pool is used",)
+
+
+def test_a_pool_stands_behind_the_addresses() -> None:
+    secrets = parse('alice * pw * -- pool staff\nbob * pw * -- idle 60 pool "guests"\n* * pw *\n')
+    assert [entry.pool for entry in secrets.entries] == ["staff", "guests", ""]
+    assert secrets.warnings == ("secrets:2: of the options behind -- only pool is used",)
+    found = secrets.lookup("HOME\\alice", "any")
+    assert found is not None
+    assert (found.user, found.identity, found.pool) == ("HOME\\alice", "alice", "staff")
+    anyone = secrets.lookup("HOME\\mallory", "any")
+    assert anyone is not None
+    assert (anyone.identity, anyone.pool) == ("mallory", "")
+    assert secrets.without_pool(["guests"]) == ["secrets:1: there is no pool 'staff', so 'alice' gets no address"]
+
+
+def test_a_pool_without_a_name() -> None:
+    with pytest.raises(ConfigurationError, match="secrets:1: pool has no name behind it"):
+        parse("alice * pw * -- pool")
 
 
 def test_a_forgotten_quote_is_warned_of() -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pypptp.auth.secret_file import MAXIMUM_SIZE, read_secret_file
+from pypptp.auth.secret_file import MAXIMUM_SIZE, read_private_file, read_secret_file
 from pypptp.errors import ConfigurationError
 
 
@@ -37,3 +37,20 @@ def test_the_systems_reason_is_given(tmp_path: Path) -> None:
         read_secret_file(tmp_path / "missing")
     with pytest.raises(ConfigurationError, match="Is a directory"):
         read_secret_file(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("mode", "fine"), [(0o600, True), (0o400, True), (0o640, False), (0o604, False), (0o622, False)]
+)
+def test_only_its_owners(tmp_path: Path, mode: int, fine: bool) -> None:
+    path = tmp_path / "chap-secrets"
+    path.write_bytes(b"alice * wonderland *\n")
+    path.chmod(mode)
+    if fine:
+        assert read_private_file(path) == (b"alice * wonderland *\n", [])
+        return
+    with pytest.raises(ConfigurationError) as caught:
+        read_private_file(path)
+    assert f"(mode {mode:o}); chmod 600 {path}, or use it as it is with --allow-readable-secrets" in str(caught.value)
+    assert "wonderland" not in str(caught.value)
+    assert read_secret_file(path)[0] == b"alice * wonderland *\n"

@@ -16,7 +16,15 @@ from hypothesis import strategies as st
 
 from pypptp.auth import secrets_editor as module
 from pypptp.auth.chap_secrets import parse_chap_secrets
-from pypptp.auth.secrets_editor import Edit, add_user, change_secret, edit_file, remove_user
+from pypptp.auth.secrets_editor import (
+    Edit,
+    add_tunnel,
+    add_user,
+    change_secret,
+    edit_file,
+    remove_tunnel,
+    remove_user,
+)
 from pypptp.errors import ConfigurationError
 
 FILE = b"""# Secrets for authentication using CHAP
@@ -49,6 +57,38 @@ def test_a_users_lines_are_removed_and_nothing_else() -> None:
     # What a backslash joins to the user's line belongs to it.
     assert remove_user("a")(b"b * c *\na * x * \\\nroot * y *\n") == b"b * c *\n"
     assert remove_user("a")(b"a * 'two\nlines' *\nb * c *\n") == b"b * c *\n"
+
+
+TUNNEL = b'\n# added by pptpsetup for test\nroot test "123456" *\n'
+
+
+def test_a_connections_line_is_pptpsetups() -> None:
+    assert add_tunnel("test", "root", "123456")(FILE) == FILE + b"\n" + TUNNEL
+    assert add_tunnel("test", "root", "123456")(b"") == TUNNEL
+    assert add_tunnel("test", "root", 'a "b" \\c')(b"").endswith(b'root test "a \\"b\\" \\\\c" *\n')
+    assert add_tunnel("test", "root", f"nt:{'0' * 32}")(b"").endswith(b'"nt:' + b"0" * 32 + b'" *\n')
+
+
+def test_a_connections_line_takes_the_place_of_the_one_before() -> None:
+    once = add_tunnel("test", "root", "old")(FILE)
+    assert add_tunnel("test", "root", "123456")(once) == FILE + b"\n" + TUNNEL
+    # By hand, without the comment, and for somebody else than now.
+    assert (
+        add_tunnel("test", "root", "123456", former="bob")(b"bob test x *\nal test y *\n") == b"al test y *\n" + TUNNEL
+    )
+
+
+def test_a_connections_line_is_removed_with_what_is_above_it() -> None:
+    whole = FILE + b"\n" + TUNNEL + b"# after\nlast * x *\n"
+    assert remove_tunnel("test", None)(whole) == FILE + b"\n# after\nlast * x *\n"
+    assert remove_tunnel("test", None)(TUNNEL + TUNNEL) == b""
+    assert remove_tunnel("test", None)(TUNNEL[1:-1]) == b""
+    # Without its comment it must be the user's; nobody else's line for that server is touched.
+    assert remove_tunnel("pptpd", "bob")(FILE) == FILE.replace(b"bob pptpd older * -- mtu 1300\n", b"")
+    assert remove_tunnel("pptpd", None)(FILE) == FILE
+    # pptpsetup's comment for another connection is no reason, nor is the name elsewhere in a line.
+    others = b'# added by pptpsetup for office\nroot office "test" *\n# added by pptpsetup for test\n# gone by hand\n'
+    assert remove_tunnel("test", "root")(others) == others
 
 
 def test_a_secret_is_changed_in_its_place() -> None:

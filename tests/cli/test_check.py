@@ -19,7 +19,7 @@ def _nothing_missing(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def options(tmp_path: Path) -> Path:
     path = tmp_path / "options"
-    path.write_text("require-mschap-v2\nrequire-mppe-128\nname x\nproxyarp\nlock\n")
+    path.write_text("require-mschap-v2\nrequire-mppe-128\nname x\ndefaultroute\nlock\n")
     return path
 
 
@@ -48,7 +48,7 @@ def test_a_file_that_cannot_be_read(options: Path) -> None:
     result = run("/nowhere.toml", options)
     assert result.return_value == 2
     assert result.stderr == "pypptp: /nowhere.toml cannot be read: No such file or directory\n"
-    assert "proxyarp" in result.stdout
+    assert "defaultroute" in result.stdout
 
 
 def test_json_is_one_object(options: Path) -> None:

@@ -13,7 +13,7 @@ from pypptp_cli.convert import convert
 
 
 def test_what_it_writes_makes_the_same_settings(tmp_path: Path) -> None:
-    (tmp_path / "o").write_text("require-mschap-v2\nname gate\nproxyarp\nms-dns 9.9.9.9\nmtu 1300\n")
+    (tmp_path / "o").write_text("require-mschap-v2\nname gate\nproxyarp\ndefaultroute\nms-dns 9.9.9.9\nmtu 1300\n")
     (tmp_path / "chap-secrets").write_text("root * 123456 *\n")
     path = tmp_path / "pptpd.conf"
     path.write_text(f"option {tmp_path}/o\nlocalip 10.0.0.1\nremoteip 10.0.0-3.7\n")
@@ -21,12 +21,13 @@ def test_what_it_writes_makes_the_same_settings(tmp_path: Path) -> None:
     result = CliRunner().invoke(convert, words, standalone_mode=False)
     assert result.exception is None
     assert [line.partition(": warning: ")[2][:20] for line in result.stderr.splitlines()] == [
-        "'proxyarp' is not su",
+        "'defaultroute' is no",
         "there is no require-",
     ]
     old = read_pptpd_conf(path, system_options=None, secrets=tmp_path / "chap-secrets")
     settings = make_settings(ServerSettings, {}, old.values)
     assert make_settings(ServerSettings, {}, parse_toml(result.stdout.encode(), ServerSettings)) == settings
+    assert settings.proxy_arp
     assert settings.remote == "10.0.0.7,10.0.1.7,10.0.2.7,10.0.3.7"
 
 

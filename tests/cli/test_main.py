@@ -11,6 +11,7 @@ import pytest
 
 from pypptp import __version__
 from pypptp.aio.client import SessionLost
+from pypptp.causes import Cause
 from pypptp.errors import ConfigurationError, NetworkError, RemoteProtocolError
 from pypptp_cli import main as module
 from pypptp_cli.main import SUBCOMMANDS, Commands, cli, main, one_line
@@ -43,7 +44,12 @@ def failing(monkeypatch: pytest.MonkeyPatch, error: BaseException) -> None:
         (ConfigurationError("listen: that is\nno address"), 2, "pypptp: listen: that is no address\n"),
         (click.UsageError("No such option '--locl'."), 2, "pypptp: No such option '--locl'.\n"),
         (NetworkError("no /dev/net/tun: modprobe tun"), 1, "pypptp: no /dev/net/tun: modprobe tun\n"),
-        (SessionLost("wrong password (E=691)"), 1, "pypptp: wrong password (E=691)\n"),
+        (
+            SessionLost("wrong password (E=691)", Cause.AUTHENTICATION),
+            19,
+            "pypptp: wrong password (E=691); check the user name and the password\n",
+        ),
+        (NetworkError("nobody there", cause=Cause.REFUSED), 8, "pypptp: nobody there\n"),
         (RemoteProtocolError("the peer sent rubbish"), 1, "pypptp: the peer sent rubbish\n"),
         (OSError(24, "Too many open files"), 1, "pypptp: [Errno 24] Too many open files\n"),
         (KeyboardInterrupt(), 130, "pypptp: interrupted\n"),

@@ -6,7 +6,8 @@ import pytest
 from click.testing import CliRunner, Result
 
 from pypptp.testing.ends import RunningServer
-from pypptp_cli.probe import probe
+from pypptp.testing.probe.findings import ControlFindings, Findings
+from pypptp_cli.probe import _rows, probe
 
 
 def run(*words: str) -> Result:
@@ -33,3 +34,11 @@ def test_a_server_in_words_and_as_json() -> None:
         found = json.loads(run(*words, "--json").stdout)
         assert (found["schema"], found["link"]["authentication"]) == (1, "mschap-v2")
         assert "wonderland" not in said + json.dumps(found)
+
+
+def test_a_server_is_named_where_its_first_words_are_known() -> None:
+    control = ControlFindings(256, "Ok", "local", "linux", 1, 1, 0, 0, answers_echo=True, seconds=0.1)
+    rows = dict(_rows(Findings("192.0.2.1", 1723, control=control)))
+    assert "looks like" not in rows
+    control.looks_like = ["pptpd"]
+    assert dict(_rows(Findings("192.0.2.1", 1723, control=control)))["looks like"] == "pptpd"

@@ -179,7 +179,7 @@ def test_help_names_every_option(kind: type[CommonSettings], words: list[str]) -
 
 
 def test_a_servers_file_that_is_not_toml_is_pptpds(tmp_path: Path) -> None:
-    (tmp_path / "options").write_text("name gate\nrequire-mschap-v2\nrequire-mppe-128\nproxyarp\n")
+    (tmp_path / "options").write_text("name gate\nrequire-mschap-v2\nrequire-mppe-128\ndefaultroute\n")
     path = tmp_path / "pptpd.conf"
     path.write_text(f"option {tmp_path}/options\nlocalip 10.1.0.1\nremoteip 10.1.0.7-9\n")
     settings, findings = parse(ServerSettings, "--config", str(path), "--remote", "10.1.0.77", "--secrets", "/s")

@@ -15,9 +15,10 @@ FOLDER = Path("/run/pypptp/journal")
 
 
 def said(monkeypatch: pytest.MonkeyPatch, recovery: Recovery, *words: str) -> Result:
-    def recover(*, folder: Path, dry_run: bool) -> Recovery:
+    def recover(*, folder: Path, dry_run: bool, keep_kill_switch: bool) -> Recovery:
         assert folder == FOLDER
         assert dry_run is ("--dry-run" in words)
+        assert keep_kill_switch is ("--keep-kill-switch" in words)
         return recovery
 
     monkeypatch.setattr(os, "geteuid", lambda: 0)
@@ -48,6 +49,16 @@ def test_a_dry_run(monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.output.splitlines() == [
         "would take back a route",
         "would forget 1 entry of a boot or a namespace that is over",
+    ]
+
+
+def test_a_kill_switch_that_is_to_stay(monkeypatch: pytest.MonkeyPatch) -> None:
+    result = said(
+        monkeypatch, Recovery(left=["kill switch (nftables table x), of pid 7 (client)"]), "--keep-kill-switch"
+    )
+    assert result.output.splitlines() == [
+        "left alone: kill switch (nftables table x), of pid 7 (client)",
+        "nothing to take back",
     ]
 
 

@@ -4,6 +4,7 @@ from itertools import pairwise
 
 import pytest
 
+from pypptp.causes import Cause
 from pypptp.control import (
     CallClearRequest,
     CallDisconnectNotify,
@@ -214,6 +215,25 @@ def test_a_client_reports_a_refused_call_by_name(result: int, error: int, name: 
     assert name in refused.reason
     assert len(client.ids) == 0
     assert client.connection.established
+
+
+@pytest.mark.parametrize(
+    ("result", "error", "why"),
+    [
+        (2, 4, Cause.BUSY),
+        (2, 5, Cause.CALL_REFUSED),
+        (3, 0, Cause.CALL_REFUSED),
+        (4, 0, Cause.BUSY),
+        (6, 0, Cause.BUSY),
+        (7, 0, Cause.CALL_REFUSED),
+        (99, 4, Cause.CALL_REFUSED),
+    ],
+)
+def test_which_refusals_may_go_better_later(result: int, error: int, why: Cause) -> None:
+    client = started_client()
+    own = client.connection.place_call(client.now)
+    client.give(OutgoingCallReply(call_id=0, peer_call_id=own, result_code=result, error_code=error))
+    assert only(CallRefused, client.events()).why is why
 
 
 def test_a_success_with_an_error_code_is_a_success() -> None:

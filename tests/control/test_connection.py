@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pypptp.causes import Cause
 from pypptp.control import (
     MAXIMUM_PENDING_OUTPUT,
     CallClearRequest,
@@ -743,3 +744,54 @@ def test_start_requests_say_what_real_clients_say() -> None:
     assert isinstance(start, StartControlConnectionRequest)
     assert (start.protocol_version, start.framing_capabilities, start.bearer_capabilities) == (0x0100, 3, 3)
     assert start.maximum_channels == 0
+
+
+# Why, for programs.
+
+
+def refusing(result: int) -> bytes:
+    return StartControlConnectionReply(result_code=result, framing_capabilities=0, bearer_capabilities=0).build()
+
+
+@pytest.mark.parametrize(
+    ("octets", "why"),
+    [
+        (refusing(StartResult.ALREADY_EXISTS), Cause.BUSY),
+        (refusing(StartResult.NOT_AUTHORIZED), Cause.CALL_REFUSED),
+        (b"HTTP/1.0 400 Bad Request\r\n\r\n", Cause.NOT_PPTP),
+        (StopControlConnectionRequest(reason=StopReason.STOP_LOCAL_SHUTDOWN).build(), Cause.HUNG_UP),
+    ],
+)
+def test_why_a_server_does_not_let_us_in(octets: bytes, why: Cause) -> None:
+    client = Alone(Role.CLIENT)
+    client.connection.start(client.now)
+    client.connection.receive_data(octets, client.now)
+    assert only(ConnectionClosed, client.events()).why is why
+
+
+def test_why_a_silent_server_is_left() -> None:
+    client = Alone(Role.CLIENT)
+    client.connection.start(client.now)
+    client.connection.handle_timer(client.now + 30)
+    assert only(ConnectionClosed, client.events()).why is Cause.TIMED_OUT
+
+
+def test_why_a_call_ends_with_a_server_that_is_dead_or_gone() -> None:
+    for act, why in (
+        (lambda client: client.connection.receive_eof(client.now), Cause.LOST),
+        (_fall_silent, Cause.PEER_DEAD),
+    ):
+        client = started_client()
+        own = client.connection.place_call(client.now)
+        client.give(OutgoingCallReply(call_id=7, peer_call_id=own, result_code=1))
+        client.events()
+        act(client)
+        found = client.events()
+        assert only(CallEnded, found).why is why
+        assert only(ConnectionClosed, found).why is why
+
+
+def _fall_silent(client: Alone) -> None:
+    for _ in range(2):
+        client.now += 60
+        client.connection.handle_timer(client.now)

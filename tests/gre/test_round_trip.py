@@ -21,6 +21,8 @@ def test_back_off_doubles_and_keeps_the_deviation() -> None:
     assert estimate.round_trip_time == pytest.approx(0.3)
     assert estimate.deviation == pytest.approx(0.1)
     assert estimate.adaptive_timeout == pytest.approx(0.7)
+    assert estimate.latest == 0.5
+    assert RoundTrip(0.1).latest is None
 
 
 def test_timeout_stays_between_its_limits() -> None:

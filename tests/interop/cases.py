@@ -95,6 +95,12 @@ FAILURES = {
 }
 """The rows that each have a test of their own: name and title."""
 
+OLD_FILES = {
+    "old-files": "client set up by pptpsetup",
+    "old-files-setup": "client set up by pypptp setup",
+}
+"""The rows in which both ends go by the files of the old recipe."""
+
 SEEN = {
     "seen-call-ids": "pptpd's first call id is 0, the next 0x80",
     "seen-client-leaves": "pptp-linux waits a second before its call; pptpd answers Call-Clear-Request by closing TCP; "

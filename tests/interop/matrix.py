@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable
 from pathlib import Path
 
-from .cases import FAILURES, OPTIONS, SEEN
+from .cases import FAILURES, OLD_FILES, OPTIONS, SEEN
 from .pairs import CONTROL, PAIRS, Pair
 from .results import FOLDER, Result, read_all
 
@@ -29,6 +29,12 @@ second table passed when both ends noticed what happened and the same was gone.
 
 Not here: the kernel's own PPTP data path (Debian's ppp has no `pptp.so`), RADIUS behind pptpd, and NAT by nftables (the
 guest's kernel is built without IPv4 nf_tables; the namespace tests have it).
+"""
+
+OLD_FILES_HEAD = """\
+Nothing but the recipe's files and words: /etc/pptpd.conf, Debian's pptpd-options, chap-secrets and the peers file, read
+by `pptpd` or `pypptp server --config /etc/pptpd.conf`, and by `pppd call` or `pypptp call`. A cell passed as in the
+first table.
 """
 
 
@@ -51,7 +57,8 @@ def document(results: dict[tuple[str, str], Result]) -> str:
     """The whole page."""
     options = [(case.name, case.title) for case in OPTIONS]
     parts = [HEAD, "## Options\n", *table(options, PAIRS, results), "", "## Failures and crowds\n"]
-    parts += [*table(FAILURES.items(), PAIRS, results), "", "## Seen in the real ones\n"]
+    parts += [*table(FAILURES.items(), PAIRS, results), "", "## The old files as they are\n", OLD_FILES_HEAD]
+    parts += [*table(OLD_FILES.items(), PAIRS, results), "", "## Seen in the real ones\n"]
     parts += ["Facts about the other programs that pypptp counts on; a run fails when they change.\n"]
     parts += [*table(SEEN.items(), [CONTROL], results), ""]
     return "\n".join(parts)
@@ -59,7 +66,8 @@ def document(results: dict[tuple[str, str], Result]) -> str:
 
 def missing(results: dict[tuple[str, str], Result]) -> list[str]:
     """The cells without a result."""
-    wanted = [(pair.name, row) for row in [case.name for case in OPTIONS] + list(FAILURES) for pair in PAIRS]
+    rows = [*(case.name for case in OPTIONS), *FAILURES, *OLD_FILES]
+    wanted = [(pair.name, row) for row in rows for pair in PAIRS]
     wanted += [(CONTROL.name, row) for row in SEEN]
     return [f"{pair} {row}" for pair, row in wanted if (pair, row) not in results]
 

@@ -300,6 +300,23 @@ def test_ten_thousand_forged_frames(stateless: bool) -> None:
     assert decryptor.discarding is False
 
 
+@pytest.mark.parametrize("stateless", [True, False])
+def test_who_tries_every_count_does_not_look_like_a_peer_with_other_keys(stateless: bool) -> None:
+    encryptor, decryptor = pair(stateless=stateless)
+    assert decryptor.decrypt_frame(encryptor.encrypt_frame(plaintext()), 1) is not None
+    source = random.Random(1)
+    for number in range(10_000):
+        frame = (0x9000 | number & 0xFFF).to_bytes(2, "big") + bytes(18)
+        assert verdict(decryptor, frame, 2 if number % 2 else source.randrange(2, 66)) == IMPLAUSIBLE
+        # The most that chance makes of it.
+        assert decryptor.implausible_in_a_row < 8
+    assert decryptor.implausible == 10_000
+    stranger = Encryptor(bytes(16), Strength.BITS_128, stateless=stateless)
+    for number in range(70):
+        verdict(decryptor, headed(0x9000 | number + 1, stranger.encrypt_frame(plaintext(number))), number + 2)
+    assert decryptor.implausible_in_a_row >= 64
+
+
 def test_a_forged_count_cannot_move_the_key_beyond_the_sequence() -> None:
     # The key is right, the frame even genuine: but 2,000 changes in one step of the sequence are not to be had.
     encryptor, decryptor = pair()

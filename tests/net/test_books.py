@@ -5,6 +5,7 @@ import pytest
 
 from pypptp.errors import NetworkError
 from pypptp.net.books import Books, Change
+from pypptp.net.edge import Hold
 from pypptp.net.memory import MemoryTun
 from pypptp.net.records import ForwardingOn, NatMade, Record
 
@@ -181,3 +182,28 @@ def test_a_change_that_could_not_be_written_is_taken_back_all_the_same() -> None
     assert books.undo() == []
     assert diary.entries == ["a"]
     assert paper.notes == ["write NatMade"]
+
+
+def test_a_hold_is_a_session_of_its_own_and_no_tun() -> None:
+    books, diary = Books(), Diary()
+    hold = Hold()
+    for text, session in (("pin", hold), ("one", None), ("past", hold)):
+        with books.entry(Change(text, diary.note(text), session=session)):
+            pass
+    assert books.sessions() == []
+    assert books.undo_for(hold) == []
+    assert diary.entries == ["past", "pin"]
+    assert books.texts() == ["one"]
+
+
+def test_what_is_left_is_forgotten_and_stays_written() -> None:
+    paper, diary = Paper(), Diary()
+    books = Books(paper)
+    change = Change("a", diary.note("a"), record=ROUTE)
+    with books.entry(change):
+        pass
+    assert books.leave(change)
+    assert not books.leave(change)
+    assert books.undo() == []
+    assert diary.entries == []
+    assert paper.notes == ["write RouteAdded"]

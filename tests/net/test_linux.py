@@ -2,7 +2,7 @@ import asyncio
 import os
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from pypptp.errors import LocalProtocolError, NetworkError
-from pypptp.net import forwarding, links, nat, routes
-from pypptp.net.edge import NetworkEdge, Recovery, Route, RouteTaken
+from pypptp.net import forwarding, kill_switch, links, linux, name_servers, nat, recovery, resolv_conf, routes
+from pypptp.net.edge import Hold, NetworkEdge, Recovery, Route, RouteTaken
 from pypptp.net.journal import Journal
 from pypptp.net.linux import LinuxEdge
+from pypptp.net.name_servers import means_for
 from pypptp.net.namespaces import Namespace
 from pypptp.net.netlink import NetlinkSocket
 from pypptp.net.records import ForwardingOn, NatMade, RouteAdded
@@ -452,3 +453,113 @@ def test_without_a_place_for_a_journal_it_works_all_the_same(
 
     _check(host, act)
     assert len([record for record in caplog.records if "no journal" in record.getMessage()]) == 1
+
+
+def test_a_way_that_is_held(host: Namespace) -> None:
+    def act(edge: LinuxEdge) -> None:
+        hold = Hold()
+        way = edge.route_to(SERVER, by="eth0")
+        assert edge.pin_route(SERVER, via=way, session=hold) == way
+        tun = edge.open_tun()
+        edge.configure(tun, local=LOCAL, peer=PEER)
+        edge.add_default_route(tun)
+        assert edge.route_to(EVERYTHING).interface == "ppp0"
+        around = edge.route_to(EVERYTHING, around=tun)
+        assert (around.interface, around.gateway) == ("eth0", GATEWAY)
+        assert edge.release(hold) == []
+        assert edge.release(hold) == []
+        assert edge.route_to(SERVER).interface == "ppp0"
+
+    _check(host, act)
+
+
+def test_a_default_route_with_a_metric_is_one_among_others(host: Namespace) -> None:
+    def act(edge: LinuxEdge) -> None:
+        tun = edge.open_tun()
+        edge.configure(tun, local=LOCAL, peer=PEER)
+        edge.add_default_route(tun, metric=100)
+        assert edge.route_to(EVERYTHING).interface == "eth0"
+        with NetlinkSocket() as netlink:
+            routes.remove(netlink, Route(IPv4Network("0.0.0.0/0"), "eth0", GATEWAY))
+        assert edge.route_to(EVERYTHING).interface == "ppp0"
+        with NetlinkSocket() as netlink:
+            routes.add(netlink, Route(IPv4Network("0.0.0.0/0"), "eth0", GATEWAY))
+
+    _check(host, act)
+
+
+def test_sockets_are_held_on_an_interface_and_marked_for_the_kill_switch(host: Namespace) -> None:
+    def act(edge: LinuxEdge) -> None:
+        with socket.socket() as sock:
+            edge.bind_socket(sock, "eth0")
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, 16).rstrip(b"\0") == b"eth0"
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_MARK) == 0
+            edge.add_kill_switch(SERVER, 1723)
+            edge.bind_socket(sock, None)
+            assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_MARK) == kill_switch.MARK
+            with pytest.raises(NetworkError, match="cannot bind a socket to the interface eth9"):
+                edge.bind_socket(sock, "eth9")
+
+    _check(host, act)
+
+
+def test_a_kill_switch_that_is_left_is_the_next_ones_to_take_back(
+    host: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recovery, "_DYING_SECONDS", 0.1)
+    folder = tmp_path / "pypptp" / "journal"
+
+    def act() -> None:
+        before = take_snapshot()
+        journal = Journal("client", folder=folder)
+        edge = LinuxEdge(journal)
+        assert not edge.leave_kill_switch()
+        hold = Hold()
+        edge.add_kill_switch(SERVER, 1723, session=hold)
+        edge.add_kill_switch(HOST, 1723, session=hold)
+        assert edge.release(hold) == []
+        assert take_snapshot() == before
+        edge.add_kill_switch(SERVER, 1723, session=hold)
+        assert edge.leave_kill_switch()
+        assert edge.undo() == []
+        journal.close()
+        assert [line for line in left_behind(before, take_snapshot()) if "nftables table pypptp-kill-switch-" in line]
+        next_one = LinuxEdge(Journal("client", folder=folder))
+        assert next_one.recover(keep_kill_switch=True).taken_back == []
+        # A lock that nobody has is what tells; the process number is this one's still, and so it is left alone.
+        assert len(next_one.recover().left) == 1
+        assert len(list(folder.iterdir())) == 1
+
+    host.run(act, own_sysfs=True)
+
+
+def test_name_servers_go_with_the_tun(host: Namespace, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(resolv_conf, "RESOLV_CONF", tmp_path / "resolv.conf")
+    monkeypatch.setattr(resolv_conf, "STATE_FOLDER", tmp_path / "state")
+    monkeypatch.setattr(linux, "means_for", lambda name, *, instance: [Refusing(), *means_for(name, instance=instance)])
+    monkeypatch.setattr(name_servers, "_which", lambda _: None)
+    (tmp_path / "resolv.conf").write_text("nameserver 192.0.2.53\n")
+
+    def act(edge: LinuxEdge) -> None:
+        tun = edge.open_tun()
+        for servers in ([PEER], [PEER, LOCAL]):
+            assert edge.set_name_servers(tun, servers) == str(tmp_path / "resolv.conf")
+        assert [line for line in edge.changes() if "name servers" in line] == ["name servers 192.168.0.234 for ppp0"]
+        assert (tmp_path / "resolv.conf").read_text().count("nameserver") == 2
+        assert edge.undo_for(tun) == []
+        assert (tmp_path / "resolv.conf").read_text() == "nameserver 192.0.2.53\n"
+        with pytest.raises(LocalProtocolError):
+            edge.set_name_servers(tun, [PEER])
+
+    _check(host, act)
+
+
+class Refusing:
+    words = "a means that is down"
+    record = None
+
+    def set(self, servers: Sequence[IPv4Address]) -> None:
+        raise NetworkError("it is down")
+
+    def take_back(self) -> None:
+        raise AssertionError("it was never set")

@@ -1,12 +1,13 @@
 import os
+import socket
 from collections.abc import Iterator
 from ipaddress import IPv4Address, IPv4Network
 
 import pytest
 
 from pypptp.errors import LocalProtocolError, NetworkError
-from pypptp.net.edge import NetworkEdge, Recovery, Route, RouteTaken
-from pypptp.net.memory import MemoryEdge, MemoryNat
+from pypptp.net.edge import Hold, NetworkEdge, Recovery, Route, RouteTaken
+from pypptp.net.memory import MemoryEdge, MemoryKillSwitch, MemoryNat
 
 from .test_books import Paper
 
@@ -147,3 +148,105 @@ def test_what_a_predecessor_left(edge: MemoryEdge) -> None:
     assert edge.recover() == Recovery()
     edge.recovery = Recovery(taken_back=["IPv4 forwarding on, of pid 7 (server)"])
     assert edge.recover().taken_back == ["IPv4 forwarding on, of pid 7 (server)"]
+
+
+def test_what_may_pass_is_taken_back() -> None:
+    paper = Paper()
+    edge = MemoryEdge(ledger=paper)
+    tun = edge.open_tun()
+    edge.configure(tun, local=LOCAL, peer=PEER, isolated=True, queue=33)
+    assert (edge.tuns[0].isolated, edge.tuns[0].queue) == (True, 33)
+    edge.isolate()
+    edge.clamp_mss(tunnels="vpn%d")
+    near, far = IPv4Address("203.0.113.77"), IPv4Address("192.168.0.234")
+    assert [edge.add_proxy_arp(tun, address) for address in (near, near, far)] == ["eth0", "eth0", None]
+    assert (edge.isolation, edge.clamped, edge.proxy_arp) == (True, ["vpn%d"], [near])
+    assert edge.own_addresses() == {IPv4Address("203.0.113.2"), LOCAL}
+    assert edge.undo_for(tun) == []
+    assert edge.proxy_arp == []
+    assert edge.undo() == []
+    assert (edge.isolation, edge.clamped) == (False, [])
+    assert [note for note in paper.notes if note.startswith("write")] == [
+        "write FilterMade",
+        "write FilterMade",
+        "write ProxyArpMade",
+    ]
+    assert sum(note.startswith("strike") for note in paper.notes) == 3
+
+
+@pytest.mark.parametrize("method", ["isolate", "clamp_mss", "own_addresses"])
+def test_what_may_pass_refused(method: str) -> None:
+    edge = MemoryEdge(refusals={method: "no nftables"})
+    with pytest.raises(NetworkError, match="no nftables"):
+        getattr(edge, method)()
+
+
+def test_it_holds_its_own_addresses_and_those_of_its_tuns(edge: MemoryEdge) -> None:
+    tun = edge.open_tun()
+    edge.configure(tun, local=LOCAL, peer=PEER)
+    assert edge.holds_address(edge.address)
+    assert edge.holds_address(LOCAL)
+    assert not edge.holds_address(PEER)
+
+
+def test_news_is_what_a_test_tells(edge: MemoryEdge) -> None:
+    first, second = edge.watch(), edge.watch()
+    assert not first.drain()
+    edge.tell()
+    edge.tell()
+    assert first.drain()
+    assert not first.drain()
+    second.close()
+    second.close()
+    edge.tell()
+    assert first.drain()
+    first.close()
+
+
+def test_a_hold_goes_by_itself(edge: MemoryEdge) -> None:
+    before = list(edge.routes)
+    hold = Hold()
+    way = edge.route_to(SERVER, by="eth0")
+    assert edge.pin_route(SERVER, via=way, session=hold) == way
+    tun = edge.open_tun()
+    edge.configure(tun, local=LOCAL, peer=PEER)
+    edge.add_default_route(tun, metric=7)
+    assert edge.route_to(IPv4Address("8.8.8.8"), around=tun).interface == "eth0"
+    with pytest.raises(NetworkError, match="no route"):
+        edge.route_to(SERVER, by="eth9")
+    assert edge.release(hold) == []
+    assert edge.changes()[0] == "interface ppp0"
+    edge.undo()
+    assert edge.routes == before
+
+
+def test_a_kill_switch_is_taken_back_or_left() -> None:
+    paper = Paper()
+    edge = MemoryEdge(ledger=paper)
+    assert not edge.leave_kill_switch()
+    edge.add_kill_switch(SERVER, 1723)
+    edge.add_kill_switch(PEER, 1724)
+    assert edge.kill_switch == MemoryKillSwitch(PEER, 1724, ())
+    assert edge.undo() == []
+    assert edge.kill_switch is None
+    edge.add_kill_switch(SERVER, 1723)
+    assert edge.leave_kill_switch()
+    assert edge.undo() == []
+    assert edge.kill_switch is not None
+    assert [note.partition(" at ")[0] for note in paper.notes] == [
+        "write KillSwitchOn",
+        "strike 1",
+        "write KillSwitchOn",
+    ]
+
+
+def test_name_servers_and_sockets(edge: MemoryEdge) -> None:
+    tun = edge.open_tun()
+    assert edge.set_name_servers(tun, [PEER]) == "memory"
+    edge.set_name_servers(tun, [PEER, LOCAL])
+    assert edge.name_servers == {tun: (PEER, LOCAL)}
+    with socket.socket() as sock:
+        edge.bind_socket(sock, "eth0")
+    assert edge.bound == ["eth0"]
+    edge.undo_for(tun)
+    assert edge.name_servers == {}

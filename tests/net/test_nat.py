@@ -24,9 +24,10 @@ from pypptp.errors import NetworkError
 from pypptp.net import forwarding, links, nat, routes
 from pypptp.net.edge import Route
 from pypptp.net.namespaces import Namespace, connect
-from pypptp.net.nat import NatTable
+from pypptp.net.nat import ClampTable, IsolationTable, NatTable
 from pypptp.net.netlink import NetlinkSocket
 from pypptp.net.snapshot import take_snapshot
+from pypptp.testing.scenario import ping
 
 from .conftest import set_default_route
 
@@ -185,6 +186,42 @@ def test_mss_of_what_passes_no_tunnel_is_left_alone(hosts: Hosts, tunnels: str) 
         assert _segment_sizes(hosts) == (1460, 1460)
     finally:
         table.remove()
+
+
+def test_mss_is_clamped_without_nat(hosts: Hosts) -> None:
+    table = hosts.gateway.run(lambda: ClampTable("ppp%d"))
+    try:
+        assert _segment_sizes(hosts) == (1360, 1360)
+        assert _ping(hosts, PRIVATE, 1200) == (PRIVATE, True)
+    finally:
+        table.remove()
+    assert _segment_sizes(hosts) == (1460, 1460)
+
+
+def test_isolation_is_between_isolated_interfaces_alone(hosts: Hosts) -> None:
+    def group(interface: str, number: int) -> None:
+        def act() -> None:
+            with NetlinkSocket() as netlink:
+                links.set_up(netlink, interface, group=number)
+
+        hosts.gateway.run(act)
+
+    table = hosts.gateway.run(IsolationTable)
+    try:
+        assert _ping(hosts, PRIVATE, 1300) == (PRIVATE, True)
+        group("ppp0", links.ISOLATED_GROUP)
+        assert _ping(hosts, PRIVATE, 1301) == (PRIVATE, True)
+        group("eth0", links.ISOLATED_GROUP)
+        with pytest.raises(TimeoutError):
+            _ping(hosts, PRIVATE, 1302)
+        # This host itself is reached as before.
+        assert ping(hosts.private, GATEWAY, count=1).received == 1
+        table.remove()
+        assert _ping(hosts, PRIVATE, 1303) == (PRIVATE, True)
+    finally:
+        table.remove()
+        group("ppp0", 0)
+        group("eth0", 0)
 
 
 def _tables(namespace: Namespace) -> list[str]:

@@ -15,21 +15,22 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from pypptp.errors import NetworkError
-from pypptp.net import forwarding, nat, recovery, routes
+from pypptp.net import forwarding, name_servers, nat, recovery, resolv_conf, routes
 from pypptp.net.edge import Recovery, Route
 from pypptp.net.forwarding import IPV4
 from pypptp.net.journal import Entry, Journal, entry_line, parse
 from pypptp.net.journal_folder import open_folder
+from pypptp.net.kill_switch import KillSwitch
 from pypptp.net.links import interface_index
 from pypptp.net.namespaces import Namespace
 from pypptp.net.nat import NatTable
 from pypptp.net.netlink import rtnetlink
 from pypptp.net.owner import NamespaceId, Owner, process_start, this_owner
-from pypptp.net.records import ForwardingOn, NatMade, Record, RouteAdded
+from pypptp.net.records import ForwardingOn, KillSwitchOn, NatMade, Record, RouteAdded
 from pypptp.net.recovery import recover, take_back
 from pypptp.net.snapshot import left_behind, take_snapshot
 
-from .test_records import FORWARDING, NAT, ROUTE
+from .test_records import FILED, FORWARDING, NAT, ROUTE
 
 DEAD = 2**22 + 1
 """Above the largest process number that Linux gives out."""
@@ -365,3 +366,43 @@ def test_a_table_of_a_kernel_without_the_owner_flag(host: Namespace, monkeypatch
         living.remove()
 
     in_host(host, act)
+
+
+@pytest.mark.netns
+def test_a_kill_switch_stays_until_its_heir_is_there(host: Namespace, journals: Journals) -> None:
+    name = "pypptp-kill-switch-4711-0123abcd"
+
+    def act() -> None:
+        switch = KillSwitch(name)
+        switch.close_around(IPv4Address("10.9.0.1"), 1723)
+        switch.leave()
+        journals.leave(owner(), KillSwitchOn(name))
+        words = f"kill switch (nftables table {name}), of pid {DEAD} (client)"
+        assert recover(folder=journals.path, keep_kill_switch=True) == Recovery(left=[words])
+        assert f"nftables table {name}" in take_snapshot()
+        for dry_run in (True, False):
+            found = recover(folder=journals.path, dry_run=dry_run)
+            assert found.taken_back == [words]
+        assert journals.names() == []
+
+    in_host(host, act)
+
+
+def test_what_was_filed_with_resolvconf(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken: list[Record] = []
+    monkeypatch.setattr(name_servers, "unfile", taken.append)
+    take_back(FILED)
+    assert taken == [FILED]
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="needs root")
+def test_name_servers_of_the_dead_are_taken_back_too(
+    tmp_path: Path, journals: Journals, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(resolv_conf, "RESOLV_CONF", tmp_path / "resolv.conf")
+    monkeypatch.setattr(resolv_conf, "STATE_FOLDER", tmp_path / "state")
+    (tmp_path / "resolv.conf").write_text("nameserver 192.0.2.53\n")
+    resolv_conf.push("ppp0", [IPv4Address("192.168.0.1")], instance="client").close()
+    found = recover(folder=journals.path)
+    assert [change.partition(" in ")[0] for change in found.taken_back] == ["name servers 192.168.0.1 for ppp0"]
+    assert (tmp_path / "resolv.conf").read_text() == "nameserver 192.0.2.53\n"

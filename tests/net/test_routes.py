@@ -9,7 +9,7 @@ import pytest
 from pypptp.errors import NetworkError
 from pypptp.net import links, routes
 from pypptp.net.edge import HALVES, Route, RouteTaken
-from pypptp.net.namespaces import Namespace
+from pypptp.net.namespaces import Namespace, connect
 from pypptp.net.netlink import NLM_F_CREATE, NLM_F_EXCL, NetlinkSocket, rtmsg
 from pypptp.net.snapshot import take_snapshot
 
@@ -191,3 +191,60 @@ class _Hop(dict[str, object]):
 
     def get_attr(self, name: str) -> str | None:
         return self._gateway if name == "RTA_GATEWAY" else None
+
+
+SECOND_GATEWAY = IPv4Address("10.8.0.1")
+
+
+@pytest.fixture
+def two_uplinks(host: Namespace) -> Iterator[Namespace]:
+    """The host has a second way out, by eth1, which the kernel takes where the first is not to be had."""
+    with Namespace("other router") as router:
+        connect(host, "eth1", router, "eth0")
+        host.add_address("eth1", "10.8.0.2/24")
+
+        def act() -> None:
+            with NetlinkSocket() as netlink:
+                routes.add(netlink, Route(IPv4Network("0.0.0.0/0"), "eth1", SECOND_GATEWAY, metric=200))
+
+        host.run(act)
+        yield host
+
+
+def test_the_way_by_one_interface(two_uplinks: Namespace) -> None:
+    def act() -> None:
+        with NetlinkSocket() as netlink:
+            assert routes.look_up(netlink, FAR).interface == "eth0"
+            found = routes.look_up(netlink, FAR, by="eth1")
+            assert (found.interface, found.gateway) == ("eth1", SECOND_GATEWAY)
+            routes.remove(netlink, Route(IPv4Network("0.0.0.0/0"), "eth1", SECOND_GATEWAY, metric=200))
+            # Without a route by it the kernel would take anybody for a neighbour.
+            with pytest.raises(NetworkError, match=r"no route to 198\.51\.100\.7 by eth1"):
+                routes.look_up(netlink, FAR, by="eth1")
+            with pytest.raises(NetworkError, match="no interface eth9"):
+                routes.look_up(netlink, FAR, by="eth9")
+
+    two_uplinks.run(act)
+
+
+def test_the_way_around_an_interface(two_uplinks: Namespace) -> None:
+    def act() -> None:
+        with NetlinkSocket() as netlink:
+            for half in HALVES:
+                routes.add(netlink, Route(half, "eth1", SECOND_GATEWAY))
+            assert routes.look_up(netlink, FAR).interface == "eth1"
+            assert routes.look_up_around(netlink, FAR, "eth1").interface == "eth0"
+            assert routes.look_up_around(netlink, FAR, "eth0").interface == "eth1"
+            # The longest prefix, then the lowest metric: the kernel's own order.
+            _foreign(netlink, "198.51.100.0/24", "10.9.0.3", metric=500)
+            assert routes.look_up_around(netlink, FAR, "eth1").gateway == IPv4Address("10.9.0.3")
+
+    two_uplinks.run(act)
+
+
+def test_no_way_around(host: Namespace) -> None:
+    def act() -> None:
+        with NetlinkSocket() as netlink, pytest.raises(NetworkError, match="besides the one by eth0"):
+            routes.look_up_around(netlink, FAR, "eth0")
+
+    host.run(act)

@@ -77,3 +77,16 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
             yield lab
         finally:
             lab.close()
+
+
+@pytest.fixture
+def doomed(tmp_path: Path) -> Iterator["DoomedLab"]:
+    with Warden() as warden, Hosts() as hosts:
+        lab = DoomedLab(hosts, tmp_path, warden)
+        try:
+            yield lab
+        finally:
+            lab.close()
+
+
+from .doomed_lab import DoomedLab  # noqa: E402 - it stands on the lab above

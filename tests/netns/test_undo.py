@@ -6,106 +6,49 @@ The processes see a folder of the test's own as /run; see doomed.py for the poin
 import os
 import random
 import signal
-import sys
 import time
-from collections.abc import Iterator
 from ipaddress import IPv4Address
-from pathlib import Path
 
 import pytest
 
 from pypptp.net.forwarding import IPV4
 from pypptp.net.snapshot import left_behind, take_snapshot
-from pypptp.testing.scenario import GATEWAY_PRIVATE, PUBLIC, Hosts, Program, Warden, ping
+from pypptp.testing.scenario import GATEWAY_PRIVATE, PUBLIC, ping
 
-from .conftest import PATIENCE, Lab
+from .conftest import PATIENCE
+from .doomed_lab import KILLED, DoomedLab, die
 
 pytestmark = pytest.mark.netns
 
-DOOMED = [sys.executable, "-P", str(Path(__file__).with_name("doomed.py"))]
-KILLED = -signal.SIGKILL
 EVERYTHING = ("--default-route", "--bypass", "private")
+ALL_IT_CAN = (*EVERYTHING, "--kill-switch", "--use-peer-dns", "--route", "198.18.0.0/15")
+ALL_A_SERVER_CAN = ("--proxy-arp", "--remote", "203.0.113.64-203.0.113.71", "--dns", "192.168.0.1")
+SERVER = ("server", "--local", "192.168.0.1", "--secrets", "chap-secrets")
+CLIENT = ("client", "--server", str(GATEWAY_PRIVATE), "--user", "alice")
+EVERY_KIND = (
+    "private: + route 0.0.0.0/1 ",
+    "private: + route 198.18.0.0/15 ",
+    "private: + route 172.16.0.0/12 dev eth0 ",
+    f"private: + route {GATEWAY_PRIVATE}/32 ",
+    "private: + nftables table pypptp-kill-switch-",
+    "private: + resolv.conf file",
+    "gateway: + proxy ARP 203.0.113.64 ",
+    "gateway: + nftables table pypptp",
+    "gateway: + ip_forward 1",
+)
+"""That the last comparison is of something."""
 CLIENT_POINTS = [
     *("write:1:before", "write:1:after", "write:4:before", "write:4:after", "write:7:after"),
     *("strike:1:before", "strike:1:after", "strike:4:before", "strike:7:before"),
+]
+SWITCH_AND_NAME_SERVERS = [
+    *("write:1:before", "write:1:after", "write:2:before"),
+    *("keep:1:before", "keep:1:after", "put:1:before", "put:1:after", "put:2:before", "put:2:after"),
 ]
 SERVER_POINTS = [
     *("write:1:before", "write:1:after", "write:2:before", "write:2:after"),
     *("strike:1:before", "strike:2:before", "restore:1:middle"),
 ]
-
-
-class DoomedLab(Lab):
-    """A lab whose /run is a folder of its own."""
-
-    def __init__(self, hosts: Hosts, folder: Path, warden: Warden) -> None:
-        # A hardened gateway that forwards by one interface alone: more for "exactly" to hold.
-        hosts.gateway.run(lambda: (IPV4 / "conf/all/accept_redirects").write_text("0"))
-        hosts.gateway.run(lambda: (IPV4 / "conf/eth1/forwarding").write_text("1"))
-        super().__init__(hosts, folder, warden)
-        self.run = folder / "run"
-        self.run.mkdir()
-        self.warden = warden
-        self.folder = folder
-        self.journals = self.run / "pypptp" / "journal"
-
-    def run_command(self, host: str, *options: str, point: str = "never", run: str | None = None) -> Program:
-        where = {namespace.label: namespace for namespace in self.hosts.all}[host]
-        program = Program(
-            options[0],
-            where,
-            [*DOOMED, run or str(self.run), point, *options],
-            environment={key: value for key, value in os.environ.items() if key != "JOURNAL_STREAM"}
-            | {"PYPPTP_PASSWORD": "builder" if "bob" in options else "wonder land"},
-            folder=self.folder,
-            warden=self.warden,
-        )
-        self._programs.append(program)
-        return program
-
-    def serve(self, *options: str, local: str = "192.168.0.1", point: str = "never") -> Program:
-        arguments = ("server", "--local", local, "--secrets", "chap-secrets", *options)
-        server = self.run_command("gateway", *arguments, point=point)
-        if point == "never" or not point.startswith("write"):
-            server.await_line(lambda line: "listening on " in line or None, patience=PATIENCE)
-        return server
-
-    def dial(self, *options: str, point: str = "never", user: str = "alice") -> Program:
-        arguments = ("client", "--server", str(GATEWAY_PRIVATE), "--user", user, *options)
-        client = self.run_command("private", *arguments, point=point)
-        if not point.startswith("write"):
-            client.await_line(lambda line: "up: " in line or None, patience=PATIENCE)
-        return client
-
-    def undo(self, host: str, *options: str, point: str = "never") -> tuple[int | None, list[str]]:
-        command = self.run_command(host, "undo", *options, point=point)
-        return command.wait(PATIENCE), command.lines
-
-    def left_on(self, host: str, patience: float = 5.0) -> list[str]:
-        return [line for line in self.hosts.changes_since(self.before, patience) if line.startswith(f"{host}: ")]
-
-    def files(self) -> list[str]:
-        return sorted(path.name for path in self.journals.iterdir()) if self.journals.exists() else []
-
-
-@pytest.fixture
-def doomed(tmp_path: Path) -> Iterator[DoomedLab]:
-    with Warden() as warden, Hosts() as hosts:
-        lab = DoomedLab(hosts, tmp_path, warden)
-        try:
-            yield lab
-        finally:
-            lab.close()
-
-
-def die(program: Program, point: str) -> None:
-    """Wait for a program to die at its point, which is on its way out for some."""
-    if point == "never":
-        assert program.stop(signal.SIGKILL) == KILLED
-    elif point.startswith("write"):
-        assert program.wait(PATIENCE) == KILLED, program.lines
-    else:
-        assert program.stop(signal.SIGTERM, patience=PATIENCE) == KILLED, program.lines
 
 
 @pytest.mark.parametrize("point", ["never", *CLIENT_POINTS])
@@ -121,6 +64,19 @@ def test_a_killed_client_and_undo(doomed: DoomedLab, point: str) -> None:
         assert len(lines) == 7
     elif point == "write:1:before":
         assert lines == ["nothing to take back"]
+
+
+@pytest.mark.parametrize("point", ["never", *SWITCH_AND_NAME_SERVERS])
+def test_a_killed_client_with_kill_switch_and_name_servers_and_undo(doomed: DoomedLab, point: str) -> None:
+    doomed.serve("--nat", "none", "--dns", "192.168.0.1")
+    die(doomed.dial(*ALL_IT_CAN, point=point), point)
+    status, lines = doomed.undo("private")
+    assert status == 0, lines
+    assert doomed.left_on("private") == []
+    assert doomed.files() == []
+    if point == "never":
+        taken_back = [line.removeprefix("took back ").partition(" ")[0] for line in lines]
+        assert taken_back == [*["route"] * 7, "kill", "name"], lines
 
 
 @pytest.mark.parametrize("point", ["never", *SERVER_POINTS])
@@ -171,14 +127,14 @@ def test_killed_ten_times_at_random(doomed: DoomedLab) -> None:
     """Each start takes back what the one before left, wherever that was; both ends die each time."""
     moments = random.Random(2637)
     for _ in range(10):
-        server = doomed.run_command("gateway", "server", "--local", "192.168.0.1", "--secrets", "chap-secrets")
-        client = doomed.run_command(
-            "private", "client", "--server", str(GATEWAY_PRIVATE), "--user", "alice", *EVERYTHING
-        )
-        time.sleep(moments.uniform(0.2, 1.2))
+        server = doomed.run_command("gateway", *SERVER, *ALL_A_SERVER_CAN)
+        client = doomed.run_command("private", *CLIENT, *ALL_IT_CAN)
+        time.sleep(moments.uniform(0.2, 2.2))
         for program in (client, server):
             program.stop(signal.SIGKILL)
-    server, client = doomed.serve(), doomed.dial(*EVERYTHING)
+    server, client = doomed.serve(*ALL_A_SERVER_CAN), doomed.dial(*ALL_IT_CAN)
+    there = [line for line in doomed.hosts.changes_since(doomed.before, patience=0) if line.startswith(EVERY_KIND)]
+    assert {next(kind for kind in EVERY_KIND if line.startswith(kind)) for line in there} == set(EVERY_KIND)
     assert client.stop() == 0
     assert server.stop() == 0
     assert doomed.left_behind() == []
@@ -259,7 +215,7 @@ def test_forwarding_that_was_on_before_stays_on(doomed: DoomedLab) -> None:
 def test_another_namespace_is_left_alone(doomed: DoomedLab) -> None:
     die(doomed.serve(), "never")
     with_forwarding = doomed.hosts.gateway.run(take_snapshot)
-    status, lines = doomed.undo("private")
+    status, lines = doomed.undo("private", elsewhere=True)
     assert status == 0
     assert lines[0].startswith("left alone: 2 changes of pid "), lines
     assert lines[0].endswith(" (server), in another network namespace")

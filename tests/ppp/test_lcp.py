@@ -149,7 +149,7 @@ class TestMagicNumber:
         driven.answer(Code.CONFIGURE_REJECT, (OptionType.MAGIC_NUMBER, magic(driven)))
         assert OptionType.MAGIC_NUMBER not in dict(options_of(driven.request))
         driven.open()
-        driven.machine.send_echo_request()
+        driven.machine.send_echo_request(driven.now)
         assert driven.only(Code.ECHO_REQUEST).data == bytes(4)
 
     def test_a_nak_brings_a_new_one(self) -> None:
@@ -271,30 +271,44 @@ class TestEcho:
 
     def test_a_reply_ends_the_count(self) -> None:
         driven = opened(PEER_MAGIC)
-        driven.machine.send_echo_request()
-        driven.machine.send_echo_request()
+        driven.machine.send_echo_request(driven.now)
+        driven.machine.send_echo_request(driven.now)
         identifier = driven.taken()[-1].identifier
         assert driven.machine.echoes_unanswered == 2
         driven.give(ControlPacket(Code.ECHO_REPLY, identifier, b"peer"))
         assert driven.machine.echoes_unanswered == 0
 
+    def test_the_time_an_answer_takes(self) -> None:
+        driven = opened(PEER_MAGIC)
+        assert driven.machine.echo_round_trip is None
+        driven.machine.send_echo_request(driven.now)
+        request = driven.only(Code.ECHO_REQUEST)
+        driven.now += 0.25
+        driven.give(ControlPacket(Code.ECHO_REPLY, request.identifier, b"peer"))
+        assert driven.machine.echo_round_trip == 0.25
+        # The same again answers nothing.
+        driven.now += 5
+        driven.give(ControlPacket(Code.ECHO_REPLY, request.identifier, b"peer"))
+        assert driven.machine.echo_round_trip == 0.25
+
     def test_our_own_request_come_back_is_no_sign_of_life(self) -> None:
         driven = opened(PEER_MAGIC)
-        driven.machine.send_echo_request()
+        driven.machine.send_echo_request(driven.now)
         request = driven.only(Code.ECHO_REQUEST)
         driven.give(ControlPacket(Code.ECHO_REPLY, request.identifier, magic(driven)))
         assert driven.machine.echoes_unanswered == 1
+        assert driven.machine.echo_round_trip is None
 
     def test_a_reply_to_nothing_is_discarded(self) -> None:
         driven = opened(PEER_MAGIC)
-        driven.machine.send_echo_request()
+        driven.machine.send_echo_request(driven.now)
         request = driven.only(Code.ECHO_REQUEST)
         driven.give(ControlPacket(Code.ECHO_REPLY, request.identifier + 1 & 0xFF, b"peer"))
         assert driven.machine.echoes_unanswered == 1
 
     def test_a_peer_that_knows_no_echo_is_not_counted_as_gone(self) -> None:
         driven = opened(PEER_MAGIC)
-        driven.machine.send_echo_request()
+        driven.machine.send_echo_request(driven.now)
         driven.give(ControlPacket(Code.CODE_REJECT, 1, driven.only(Code.ECHO_REQUEST).build()))
         assert driven.machine.opened
         assert driven.machine.echo_rejected

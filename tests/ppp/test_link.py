@@ -9,6 +9,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from pypptp.causes import Cause
 from pypptp.errors import LocalProtocolError
 from pypptp.mppe.keys import Strength
 from pypptp.ppp.auth import AuthMethod, Secret
@@ -428,6 +429,74 @@ class TestPhases:
             joined.server.up(joined.now)
 
 
+def cause(joined: Joined) -> Cause:
+    """Why the client's link ended, for programs."""
+    return joined.only(CLIENT, LinkClosed).cause
+
+
+def losing(sender: Role, protocol: int, packet: ControlPacket) -> list[ControlPacket]:
+    return []
+
+
+class TestCauses:
+    """What a client can tell a program, or whoever decides whether it dials again."""
+
+    def test_a_wrong_password(self) -> None:
+        assert cause(Joined(password="wrong").up(30)) is Cause.AUTHENTICATION
+
+    def test_a_wrong_password_whose_failure_got_lost(self) -> None:
+        joined = Joined(
+            {"auth": (AuthMethod.CHAP,), **CLEAR},
+            {"auth": (AuthMethod.CHAP,), **CLEAR},
+            password="wrong",
+            tamper=lambda sender, protocol, packet: [] if (protocol, packet.code) == (CHAP, 4) else None,
+        )
+        assert cause(joined.up(30)) is Cause.AUTHENTICATION
+
+    @pytest.mark.parametrize(
+        ("server", "client"), [({}, {"auth": (AuthMethod.PAP,)}), ({"auth": (AuthMethod.PAP,), **CLEAR}, {})]
+    )
+    def test_no_method_in_common(self, server: dict[str, Any], client: dict[str, Any]) -> None:
+        assert cause(Joined(server, client).up(40)) is Cause.METHOD
+
+    @pytest.mark.parametrize(("server", "client"), [(REQUIRE, DENY), (DENY, REQUIRE)])
+    def test_no_encryption_in_common(self, server: MppePolicy, client: MppePolicy) -> None:
+        assert cause(Joined({"mppe": server}, {"mppe": client}).up(40)) is Cause.ENCRYPTION
+
+    def test_no_address_left(self) -> None:
+        joined = Joined(answers=False).up()
+        joined.answer(joined.server, joined.only(SERVER, SecretWanted))
+        joined.run()
+        joined.server.close("no address left in the pool", joined.now)
+        joined.run(10)
+        assert cause(joined) is Cause.BUSY
+
+    def test_the_server_hangs_up(self) -> None:
+        joined = both()
+        joined.server.close("maintenance", joined.now)
+        joined.run(10)
+        assert cause(joined) is Cause.HUNG_UP
+
+    def test_we_hang_up(self) -> None:
+        joined = both()
+        joined.client.close("the user asked for it", joined.now)
+        joined.run(10)
+        assert cause(joined) is Cause.ASKED
+
+    def test_nobody_answers(self) -> None:
+        assert cause(Joined(tamper=losing).up(100)) is Cause.TIMED_OUT
+
+    def test_a_negotiation_that_never_ends(self) -> None:
+        joined = Joined(answers=False, client={"establish_timeout": 5.0}).up(20)
+        assert cause(joined) is Cause.TIMED_OUT
+
+    def test_a_dead_peer(self) -> None:
+        joined = both(echo_interval=10.0, echo_failure=3)
+        joined.tamper = losing
+        joined.run(120)
+        assert cause(joined) is Cause.PEER_DEAD
+
+
 class TestTheEnd:
     @pytest.mark.parametrize("closer", BOTH)
     def test_either_side_ends_it_with_its_reason(self, closer: Role) -> None:
@@ -531,6 +600,28 @@ class TestTheEnd:
         )
         joined.up(70)
         assert joined.closed(SERVER) == "no network after 60 s, phase establish"
+
+    def test_who_begins_anew_and_anew_has_no_more_time_for_it(self) -> None:
+        """LCP opens each time, so no counter runs out; the clock goes on from the first packet."""
+        joined = Joined(
+            tamper=lambda sender, protocol, packet: [] if (sender, protocol) == (CLIENT, CHAP) else None,
+            client={"establish_timeout": 500},
+        )
+        joined.up(20)
+        assert joined.server.phase is Phase.AUTHENTICATE
+        for _ in range(2):
+            joined.client.lcp.renegotiate(joined.now)
+            joined.run(19)
+            assert joined.closed(SERVER) is None
+        joined.run(4)
+        assert joined.closed(SERVER) == "no network after 60 s, phase authenticate"
+
+    def test_a_link_that_was_up_has_its_time_again(self) -> None:
+        joined = both()
+        joined.run(500)
+        joined.client.lcp.renegotiate(joined.now)
+        joined.run(50)
+        assert_up(joined, STRONGEST)
 
 
 FRAMES = st.one_of(

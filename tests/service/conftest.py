@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pypptp.net import journal_folder
 from tests.aio.dialling import udp_for_gre
 from tests.service.running import SECRETS
 
@@ -23,3 +24,10 @@ def secrets(tmp_path: Path) -> Path:
     path.write_text(SECRETS)
     path.chmod(0o600)
     return path
+
+
+@pytest.fixture(autouse=True)
+def _runtime_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Control sockets of the tests' servers and clients are nobody else's."""
+    monkeypatch.setattr(journal_folder, "RUNTIME_FOLDER", tmp_path / "run")
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))

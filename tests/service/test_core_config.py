@@ -3,6 +3,8 @@ from typing import Any
 
 import pytest
 
+from pypptp.aio.passage import PassageConfig
+from pypptp.aio.rates import Rate, Rates
 from pypptp.aio.time_limits import NO_LIMITS, TimeLimits
 from pypptp.mppe.keys import Strength
 from pypptp.ppp.auth import AuthMethod
@@ -10,7 +12,8 @@ from pypptp.ppp.config import MppePolicy
 from pypptp.service.core_config import AUTH_METHODS, client_endpoint, server_config, server_endpoint
 from pypptp.service.kinds import Choice, ListOf
 from pypptp.service.options import options_of
-from pypptp.service.settings import ClientSettings, ServerSettings
+from pypptp.service.rate_kinds import UserRate
+from pypptp.service.settings import ClientSettings, ServerSettings, as_flags, make_settings
 
 
 def server(**settings: Any) -> ServerSettings:
@@ -38,9 +41,32 @@ def test_what_a_server_needs_beside_its_connections() -> None:
     assert config.limits == TimeLimits(idle=600, maxconnect=3600, chap_interval=300)
 
 
+def test_what_may_pass() -> None:
+    config = server_config(server())
+    assert config.passage == PassageConfig()
+    assert (config.endpoint.policy.multicast, config.endpoint.policy.port) == (False, 1723)
+    slow, fast = Rate(1_000_000, 500_000), Rate(None, None)
+    settings = server(
+        port=1724,
+        allow_multicast=True,
+        allow_nested=True,
+        isolate=True,
+        proxy_arp=True,
+        rate=slow,
+        user_rate=(UserRate("bob", fast),),
+    )
+    config = server_config(settings)
+    assert config.passage == PassageConfig(nested=True, isolated=True, proxy_arp=True, rates=Rates(slow, {"bob": fast}))
+    assert (config.endpoint.policy.multicast, config.endpoint.policy.port) == (True, 1724)
+    client = ClientSettings(server="vpn.example", allow_multicast=True)
+    assert client_endpoint(client, "alice").policy.multicast
+    # What workers are told makes the same settings.
+    assert make_settings(ServerSettings, as_flags(settings)) == settings
+
+
 def test_defaults_of_a_client() -> None:
     config = client_endpoint(ClientSettings(server="vpn.example"), "DOMAIN\\alice")
-    assert not config.check_source
+    assert config.check_source
     assert config.link.name == "DOMAIN\\alice"
     assert config.link.ask_dns
     assert config.link.mppe is MppePolicy.REQUIRE

@@ -95,5 +95,12 @@ def test_empty_answers_are_refused() -> None:
         find(client(), {"PYPPTP_PASSWORD": ""})
 
 
+def test_a_hash_goes_before_the_password() -> None:
+    assert Credentials("root", "x").secret.password == "x"
+    known = Credentials("root", "", nt_hash=b"\x01" * 16)
+    assert (known.secret.password, known.secret.nt_hash) == (None, b"\x01" * 16)
+    assert "\\x01" not in repr(known)
+
+
 def test_repr_hides_the_password() -> None:
     assert "environment" not in repr(find(client(), ENVIRONMENT))

@@ -9,15 +9,19 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pypptp.service.control_socket.place import is_name
 from pypptp.service.kinds import (
     Address,
     Choice,
+    CommandLine,
     File,
     Flag,
     HostName,
+    InstanceName,
     Integer,
     Interface,
     Kind,
+    ListenAt,
     ListOf,
     Network,
     NumberChoice,
@@ -34,6 +38,7 @@ KINDS: dict[str, Kind[Any]] = {
     "text": Text(maximum=8),
     "interface": Interface(words=("auto",)),
     "pattern": Interface(pattern=True),
+    "instance": InstanceName(),
     "choice": Choice("require", "prefer", "deny"),
     "numbers": ListOf(NumberChoice(128, 56, 40), least=1),
     "address": Address(),
@@ -41,6 +46,8 @@ KINDS: dict[str, Kind[Any]] = {
     "network": Network(),
     "host": HostName(),
     "file": File(),
+    "command": CommandLine(),
+    "listening": ListenAt(),
     "dns": ListOf(Address(), most=2, repeatable=True),
     "bypass": ListOf(Network(), words={"two": (IPv4Network("10.0.0.0/8"), IPv4Network("9.0.0.0/8"))}),
 }
@@ -75,6 +82,9 @@ KINDS: dict[str, Kind[Any]] = {
         ("file", "a b", Path("a b")),
         ("dns", "8.8.8.8,1.1.1.1", (IPv4Address("8.8.8.8"), IPv4Address("1.1.1.1"))),
         ("dns", "", ()),
+        ("command", "sh -c 'a\nb'", "sh -c 'a\nb'"),
+        ("listening", "1080", "127.0.0.1:1080"),
+        ("listening", "0.0.0.0:1080", "0.0.0.0:1080"),
         ("bypass", "two,10.0.0.0/8", (IPv4Network("10.0.0.0/8"), IPv4Network("9.0.0.0/8"))),
     ],
 )
@@ -130,6 +140,13 @@ def test_text_is_read(kind: str, text: str, value: object) -> None:
         ("file", "", "'' is not a file name"),
         ("file", "a\0b", r"'a\\x00b' is not a file name"),
         ("dns", "8.8.8.8,1.1.1.1,9.9.9.9", "3 values are more than 2"),
+        ("command", "", "is empty"),
+        ("command", "  ", "is empty"),
+        ("command", "sh 'a", "has a quote that is open"),
+        ("command", "a\0b", "NUL"),
+        ("listening", "0", "0 is not between 1 and 65535"),
+        ("listening", "localhost:1080", "'localhost' is not an IPv4 address"),
+        ("listening", "127.0.0.1:", "'' is not a whole number"),
         ("bypass", "three", "'three' is not a network"),
     ],
 )
@@ -215,3 +232,16 @@ def test_processes(monkeypatch: pytest.MonkeyPatch) -> None:
             kind.from_text(bad)
     with pytest.raises(ValueError, match="must be an integer"):
         kind.from_toml("2")
+
+
+@pytest.mark.parametrize("name", ["server", "office-2", "a.b@c_d", "7", "x" * 64])
+def test_an_instance_can_be_called(name: str) -> None:
+    assert InstanceName().from_text(name) == name
+    assert is_name(name)
+
+
+@pytest.mark.parametrize("name", ["", ".hidden", "-x", "a/b", "a b", "ä", "x" * 65, "a\n"])
+def test_an_instance_cannot_be_called(name: str) -> None:
+    with pytest.raises(ValueError, match="is no name of 1 to 64 letters"):
+        InstanceName().from_text(name)
+    assert not is_name(name)

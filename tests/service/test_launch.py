@@ -62,6 +62,18 @@ def test_a_worker_inherits_two_sockets_and_no_signals(interpreter: Path) -> None
     assert str(Path(pypptp.__file__).parent.parent) in told["path"].split(os.pathsep) or "site-packages" in told["path"]
 
 
+def test_without_rights_it_inherits_a_channel_too(interpreter: Path) -> None:
+    interpreter.write_text(TELL.replace("sys.argv[-2]", "sys.argv[-3]"))
+    ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    with ours, theirs, socket.socket() as gre, socket.socket() as edge:
+        process = launch_worker(theirs, gre, edge)
+        descriptors = [theirs.fileno(), gre.fileno(), edge.fileno()]
+        theirs.close()
+        told = json.loads(ours.recv(65_536))
+        assert process.wait(20) == 7
+    assert told["arguments"][3:] == [str(descriptor) for descriptor in descriptors]
+
+
 def test_no_process_can_be_started(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "executable", "/nowhere/python")
     before = signal.pthread_sigmask(signal.SIG_BLOCK, [])

@@ -85,8 +85,9 @@ def test_the_recipe(tmp_path: Path) -> None:
         auth=("mschap-v2",),
         mppe="require",
         mppe_strength=(128,),
+        proxy_arp=True,
     )
-    assert [str(address) for address in settings(read).pool().addresses] == [
+    assert [str(address) for address in settings(read).address_pool().addresses] == [
         *(f"192.168.0.{host}" for host in range(234, 239)),
         "192.168.0.245",
     ]
@@ -94,7 +95,6 @@ def test_the_recipe(tmp_path: Path) -> None:
     assert read.origins["auth"] == f"{tmp_path}/options.pptpd:5 require-mschap-v2"
     assert [(finding.where.rpartition("/")[2], finding.level) for finding in read.findings] == [
         ("pptpd.conf:2", Level.INFO),
-        ("options.pptpd:7", Level.WARNING),
         ("options.pptpd:9", Level.INFO),
     ]
     # A user is in there only if the file is.
@@ -112,7 +112,6 @@ def test_debians_system_options_come_first() -> None:
         ["/etc/ppp/options:3 ", "crtscts"],
         ["/etc/ppp/options:4 ", "lock"],
         ["/etc/ppp/options:6 ", "modem"],
-        ["/o:7 ", "proxyarp"],
     ]
 
 
@@ -120,14 +119,14 @@ CONF_WORDS = [
     ("localip 10.9.0.1-3\n", {"local": IPv4Address("10.9.0.1")}),
     ("remoteip 10.9.0-2.7\n", {"remote": "10.9.0.7,10.9.1.7,10.9.2.7"}),
     ("remoteip 10.9.0.7, 10.9.0.9\n", {"remote": "10.9.0.7,10.9.0.9"}),
-    ("connections 3\n", {"remote": "192.168.0.234-236"}),
-    ("connections 6\n", {}),
-    ("connections 0\n", {}),
+    ("connections 3\n", {"remote": "192.168.0.234-236", "connections": 3}),
+    ("connections 6\n", {"connections": 6}),
+    ("connections 0\n", {"connections": 100}),
     ("listen 10.100.100.1\n", {"listen": IPv4Address("10.100.100.1")}),
     ("debug\n", {"log_level": "debug"}),
     ("stimeout 20\n", {}),
     ("speed 115200\n", {}),
-    ("noipparam\n", {}),
+    ("noipparam\n", {"ipparam": ""}),
     ("ppp /usr/sbin/pppd\n", {}),
     ("pidfile /run/x\n", {}),
     ("logwtmp\n", {}),
@@ -182,8 +181,16 @@ OPTION_WORDS: list[tuple[str, dict[str, Any]]] = [
     ("idle 600", {"idle": 600.0}),
     ("maxconnect 1209600", {"maxconnect": 1209600.0}),
     ("chap-interval 300", {"chap_interval": 300.0}),
+    ("ip-up-script /usr/local/sbin/up", {"ip_up": Path("/usr/local/sbin/up")}),
+    ("ip-down-script /usr/local/sbin/down", {"ip_down": Path("/usr/local/sbin/down")}),
+    ("linkname gate", {"linkname": "gate"}),
+    # pptpd's own, the client's address, stands behind it.
+    ("ipparam test", {}),
     ("nopcomp", {"pcomp": False}),
     ("noaccomp", {"accomp": False}),
+    ("proxyarp", {"proxy_arp": True}),
+    ("noproxyarp proxyarp", {"proxy_arp": True}),
+    ("proxyarp -proxyarp", {"proxy_arp": False}),
     ("debug", {"log_level": "debug"}),
 ]
 
@@ -197,6 +204,30 @@ def test_every_word_of_pppd_that_becomes_a_setting(text: str, changed: dict[str,
     assert after.values == {**before.values, **changed}
     assert all(after.origins[field].startswith("/o:") for field in changed)
     settings(after)
+
+
+def test_the_parameter_of_scripts_is_pptpds_unless_it_gives_none() -> None:
+    given = f"{BASE}ipparam test\n"
+    said = [finding for finding in conf(ADDRESSES, given).findings if "'ipparam' has no effect" in finding.message]
+    assert [(finding.source, finding.level) for finding in said] == [("/o", Level.INFO)]
+    assert conf(f"noipparam\n{ADDRESSES}", given).values["ipparam"] == "test"
+
+
+def test_the_scripts_pppd_runs_of_itself(tmp_path: Path) -> None:
+    path = tmp_path / "pptpd.conf"
+    path.write_text(ADDRESSES)
+    (tmp_path / "ip-up").write_text("#!/bin/sh\n")
+    (tmp_path / "ip-down").write_text("#!/bin/sh\n")
+    (tmp_path / "ip-up").chmod(0o755)
+    read = read_pptpd_conf(path, system_options=None, secrets=None, scripts=tmp_path)
+    # The other is not executable, and pppd leaves it alone.
+    assert {name: value for name, value in read.values.items() if name.startswith("ip_")} == {
+        "ip_up": tmp_path / "ip-up"
+    }
+    assert read.origins["ip_up"] == "where pppd looks for it"
+    (tmp_path / "options").write_text("ip-up-script /usr/local/sbin/up\n")
+    named = read_pptpd_conf(path, system_options=tmp_path / "options", secrets=None, scripts=tmp_path)
+    assert named.values["ip_up"] == Path("/usr/local/sbin/up")
 
 
 def test_the_table_above_has_every_word_of_pppd() -> None:
@@ -237,7 +268,7 @@ def test_addresses_nobody_names_are_pptpds_own() -> None:
 def test_delegate_leaves_addresses_to_the_options() -> None:
     read = conf(f"delegate\n{ADDRESSES}", f"{BASE}10.8.0.100:\n")
     assert (read.values["local"], "remote" in read.values) == (IPv4Address("10.8.0.100"), False)
-    assert [str(address) for address in settings(read).pool().addresses][:1] == ["10.8.0.234"]
+    assert [str(address) for address in settings(read).address_pool().addresses][:1] == ["10.8.0.234"]
     assert conf(f"delegate\n{ADDRESSES}").values["local"] == IPv4Address("192.168.0.1")
     with pytest.raises(ConfigurationError, match="local: not given"):
         settings(conf("delegate\n"))
@@ -283,7 +314,7 @@ def test_values_nobody_can_read_are_named_with_their_line(text: str, options: st
 def test_an_option_file_by_itself() -> None:
     read = interpret_options(RECIPE_OPTIONS.encode(), "o", read_file=Path.read_bytes)
     assert read.values["mppe"] == "require"
-    assert [finding.line for finding in read.findings] == [7, 9]
+    assert [finding.line for finding in read.findings] == [9]
 
 
 CONF_PIECES = st.sampled_from([*(text for text, _ in CONF_WORDS), ADDRESSES, "delegate\n", "remoteip 1-2.3-4.5.6\n"])

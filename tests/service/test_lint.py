@@ -21,6 +21,7 @@ from pypptp.service.lint import (
     lint_system,
     weakness_of,
 )
+from pypptp.service.peers.network_manager import SERVICE
 from pypptp.service.settings import ServerSettings
 
 LAN = LocalAddress("eth0", IPv4Address("192.168.0.1"), IPv4Network("192.168.0.0/24"))
@@ -65,6 +66,10 @@ SETTINGS = ServerSettings(local=IPv4Address("192.168.0.1"))
         ("a", "+mschap-v2\n", FileKind.OPTIONS),
         ("a", 'local = "10.0.0.1"\n', FileKind.TOML),
         ("a", "root pptpd 123456 *\n", FileKind.SECRETS),
+        ("peers/test", "", FileKind.PEER),
+        ("a", "lock\npty 'pptp h'\n", FileKind.PEER),
+        ("office.nmconnection", "", FileKind.KEYFILE),
+        ("a", "[vpn]\nservice-type=org.freedesktop.NetworkManager.pptp\n", FileKind.KEYFILE),
     ],
 )
 def test_the_kind_of_a_file(name: str, text: str, kind: FileKind) -> None:
@@ -87,7 +92,7 @@ def test_files_without_fault(folder: Path) -> None:
 
 
 def test_a_pptpd_conf_with_all_that_belongs_to_it(folder: Path) -> None:
-    (folder / "o").write_text("require-mschap-v2\nrequire-mppe-128\nproxyarp\nlock\nname gate\n")
+    (folder / "o").write_text("require-mschap-v2\nrequire-mppe-128\ndefaultroute\nlock\nname gate\n")
     found = lint(
         folder / "pptpd.conf",
         f"option {folder}/o\nlocalip 192.168.0.1\nremoteip 192.168.0.1-3\n",
@@ -95,7 +100,7 @@ def test_a_pptpd_conf_with_all_that_belongs_to_it(folder: Path) -> None:
         LocalAddress("eth1", IPv4Address("192.168.0.3"), IPv4Network("192.168.0.3/32")),
     )
     starts = [
-        "o:3: warning: 'proxyarp' is not supported",
+        "o:3: warning: 'defaultroute' is not supported",
         "o:4: info: 'lock' has no effect",
         "pptpd.conf:3: warning: 192.168.0.1 is the server's own address",
         "pptpd.conf:3: warning: 192.168.0.2-3 is in 192.168.0.0/24, the network at eth0",
@@ -165,7 +170,7 @@ def test_faults_of_the_secrets(text: str, found: str) -> None:
 def test_secrets_that_others_can_read(folder: Path) -> None:
     (folder / "chap-secrets").chmod(0o644)
     (line,) = lint(folder / "chap-secrets")
-    assert line.startswith("chap-secrets: warning: chap-secrets holds secrets and others have access to it (mode 644)")
+    assert line.startswith("chap-secrets: error: chap-secrets holds secrets and others have access to it (mode 644)")
 
 
 def test_a_hash_is_not_called_weak() -> None:
@@ -194,10 +199,60 @@ def test_a_file_that_is_not_there(folder: Path) -> None:
         lint_file(folder / "none.toml", Surroundings())
 
 
-@given(st.sampled_from(["a.toml", "pptpd.conf", "options", "chap-secrets", "any"]), st.binary(max_size=60))
-def test_any_octets_are_looked_through(tmp_path_factory: pytest.TempPathFactory, name: str, data: bytes) -> None:
+PEER = "pty 'pptp 10.0.0.1 --nolaunchpppd --phone 1'\nname root\nremotename test\n"
+KEYFILE = f"[vpn]\nservice-type={SERVICE}\ngateway=h\nuser=u\nrequire-mppe-128=yes\n[vpn-secrets]\npassword=short\n"
+
+
+def test_a_peers_file_and_its_password(folder: Path) -> None:
+    with (folder / "chap-secrets").open("a") as file:
+        file.write('root test "123456" *\n')
+    starts = [
+        "test: info: only mschap-v2 is used to log in",
+        "test: warning: mppe: prefer lets data pass without encryption",
+        "test: warning: no word asks for encryption",
+        "test: warning: the password of 'root' is a number",
+        "test:1: warning: '--phone' is not supported",
+    ]
+    for line, start in zip(sorted(lint(folder / "test", PEER)), starts, strict=True):
+        assert line.startswith(start)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("pty 'pptp h'\nname bob\nremotename x\n", "chap-secrets: warning: there is no line for 'bob' and 'x'"),
+        ("pty 'pptp h'\nmtu x\n", "test:2: error: mtu: 'x' is not a whole number"),
+        ("pty 'chat'\n", "test:1: error: pty: 'chat' does not run pptp"),
+        ("pty 'pptp h'\nmtu 20\n", "test:2: error: mtu: "),
+    ],
+)
+def test_faults_of_a_peers_file(folder: Path, text: str, found: str) -> None:
+    assert any(line.startswith(found) for line in lint(folder / "test", text))
+
+
+def test_a_connection_of_network_managers(folder: Path) -> None:
+    path = folder / "office.nmconnection"
+    path.write_text(KEYFILE)
+    path.chmod(0o600)
+    assert sorted(line.split(":")[1] for line in lint(path)) == [" info", " warning"]
+    path.chmod(0o644)
+    (line,) = lint(path)
+    assert line.startswith("office.nmconnection: error: ")
+    (line,) = lint(path, "[connection]\nid=wlan\n")
+    assert line == "office.nmconnection: error: this is no PPTP connection"
+
+
+@given(
+    st.sampled_from(["a.toml", "pptpd.conf", "options", "chap-secrets", "any", "a.nmconnection", "peers/a"]),
+    st.binary(max_size=60),
+    st.sampled_from([b"", PEER.encode(), KEYFILE.encode()]),
+)
+def test_any_octets_are_looked_through(
+    tmp_path_factory: pytest.TempPathFactory, name: str, data: bytes, before: bytes
+) -> None:
     path = tmp_path_factory.getbasetemp() / name
-    path.write_bytes(data)
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(before + data)
     path.chmod(0o600)
     try:
         found = lint_file(path, Surroundings(system_options=None, secrets=None, host_name="h"))

@@ -22,14 +22,39 @@ COMMON = [
     "echo-interval",
     "lcp-echo-interval",
     "lcp-echo-failure",
+    "allow-multicast",
     "ifname",
+    "ip-up",
+    "ip-down",
+    "hook-timeout",
+    "ipparam",
+    "linkname",
+    "instance",
     "log-level",
 ]
 SERVER = [
-    *("local", "remote", "secrets", "name", "listen", "nat", "dns", "wins", "idle", "maxconnect", "chap-interval"),
+    *("local", "remote", "pool", "secrets", "allow-readable-secrets", "name", "listen", "nat", "dns", "wins"),
+    *("proxy-arp", "isolate", "rate", "user-rate", "allow-nested", "single-session", "max-sessions-per-user"),
+    *("connections", "max-starting", "max-per-address", "idle", "maxconnect", "chap-interval", "run-as"),
     *("workers", *COMMON),
 ]
-CLIENT = ["server", "user", "password", "password-file", "default-route", "bypass", "route", *COMMON]
+CLIENT = [
+    *("server", "user", "password", "password-file", "default-route", "bypass", "route", "metric", "uplink"),
+    *(
+        "kill-switch",
+        "use-peer-dns",
+        "exec",
+        "socks",
+        "persist",
+        "max-fail",
+        "holdoff",
+        "demand",
+        "demand-local",
+        "demand-remote",
+        "idle",
+    ),
+    *("maxconnect", *COMMON),
+]
 
 
 def option(settings: type[CommonSettings], name: str) -> Option:

@@ -19,7 +19,7 @@ from pypptp.auth.account import Account
 from pypptp.auth.authority import AccountAuthority, Authority, SecretsAuthority
 from pypptp.auth.chap_secrets import read_chap_secrets
 from pypptp.errors import NetworkError
-from pypptp.service.reload import Reload, Terminal
+from pypptp.service.reload import Reload, Reloaded, Terminal
 from pypptp.service.serve import run_server
 from pypptp.service.settings import ServerSettings
 from tests.service.running import Watched, await_log, meanwhile, send, server_settings
@@ -35,7 +35,7 @@ class Bench:
         self.authority: Authority = AccountAuthority(Account("pypptp", "x"))
         if path is not None:
             self.authority = SecretsAuthority(read_chap_secrets(path))
-        self.pool = self.settings.pool()
+        self.pool = self.settings.address_pool()
         self.nats: list[list[IPv4Network]] = []
         self.refuse = False
         covered = set(self.pool.addresses)
@@ -71,12 +71,26 @@ def write(path: Path, text: str) -> None:
 def test_users_come_go_and_change(path: Path, caplog: pytest.LogCaptureFixture) -> None:
     bench = Bench(path)
     write(path, "alice * through-the-glass *\nbob * builder *\n")
-    asyncio.run(bench.reload.once())
+    reloaded = asyncio.run(bench.reload.once())
     assert (bench.password("alice"), bench.password("bob")) == ("through-the-glass", "builder")
-    assert caplog.messages == [f"{path} read again: users now 2, before 1"]
-    write(path, "bob * builder *\n")
-    asyncio.run(bench.reload.once())
+    read = f"{path} read again: users now 2, before 1"
+    assert caplog.messages == [read]
+    assert reloaded == Reloaded(True, (read, "added: bob", "changed: alice"))
+    # Further down is not another user.
+    write(path, "# nobody else\n\nbob * builder *\n")
+    assert asyncio.run(bench.reload.now()).said[1:] == ("removed: alice",)
     assert bench.password("alice") is None
+    assert asyncio.run(bench.reload.now()).said[1:] == ("no user has changed",)
+
+
+def test_the_names_of_users_are_shown_escaped_and_not_all_of_them(path: Path) -> None:
+    bench = Bench(path)
+    path.write_bytes(b'"\x1b[2J" * secret *\n' + b"".join(b"user%02d * secret *\n" % n for n in range(30)))
+    said = asyncio.run(bench.reload.once()).said
+    (added,) = [line for line in said if line.startswith("added: ")]
+    assert added.isprintable()
+    assert added.startswith("added: \\x1b[2J, user00, user01, ")
+    assert added.endswith(", user18 and 11 more")
 
 
 @pytest.mark.parametrize("text", ["alice\n", "alice * 'wonder\n", None])
@@ -88,9 +102,10 @@ def test_a_bad_file_changes_nothing_and_says_why(
         path.unlink()
     else:
         write(path, text)
-    asyncio.run(bench.reload.once())
+    reloaded = asyncio.run(bench.reload.once())
     assert bench.password("alice") == "wonderland"
     (record,) = caplog.records
+    assert reloaded == Reloaded(False, (record.getMessage(),))
     assert record.levelno == logging.ERROR
     assert record.getMessage().startswith(f"the users stay as they were: {path}")
 

@@ -35,7 +35,7 @@ def test_one_option_is_enough_for_a_server() -> None:
         ifname=None,
         log_level="info",
     )
-    assert [str(a) for a in settings.pool().addresses[::11]] == ["192.168.0.234", "192.168.0.245"]
+    assert [str(a) for a in settings.address_pool().addresses[::11]] == ["192.168.0.234", "192.168.0.245"]
     assert settings.warnings() == []
 
 
@@ -95,7 +95,7 @@ def test_every_server_flag() -> None:
         mppe_strength=(128, 40),
         auth=("mschap-v2", "chap", "pap"),
     )
-    assert settings.pool().size == 6
+    assert settings.address_pool().size == 6
     assert [warning.partition(":")[0] for warning in settings.warnings()] == ["mppe", "auth", "mppe-strength"]
 
 
@@ -123,6 +123,22 @@ def test_a_flag_for_the_password_sets_the_files_aside(flag: dict[str, str], file
     assert [name for name in ("password", "password_file") if getattr(settings, name) is not None] == list(flag)
 
 
+@pytest.mark.parametrize(
+    ("flags", "warned"),
+    [
+        ({"persist": True, "idle": "600"}, True),
+        ({"persist": True, "idle": "600", "demand": True}, False),
+        ({"idle": "600"}, False),
+        ({"persist": True}, False),
+    ],
+)
+def test_to_hang_up_when_idle_only_to_dial_again_is_unwise(flags: dict[str, Any], warned: bool) -> None:
+    settings = make_settings(ClientSettings, {"server": "a", **flags})
+    assert [warning for warning in settings.warnings() if warning.startswith("idle:")] == (
+        ["idle: with persist alone the client connects again at once; use demand"] if warned else []
+    )
+
+
 def test_private_is_the_recipes_six_networks() -> None:
     settings = make_settings(ClientSettings, {"server": "a", "bypass": ("private", "203.0.113.0/24")})
     assert settings.bypass == (*PRIVATE_NETWORKS, IPv4Network("203.0.113.0/24"))
@@ -146,6 +162,12 @@ def test_private_is_the_recipes_six_networks() -> None:
         (ServerSettings, {"mppe_strength": "64"}, "^--mppe-strength: '64' is not one of 128, 56, 40$"),
         (ServerSettings, {"dns": ("1.1.1.1", "8.8.8.8", "9.9.9.9")}, "^--dns: 3 values are more than 2$"),
         (ServerSettings, {"name": ""}, "^--name: is empty$"),
+        (
+            ClientSettings,
+            {"demand_local": "10.0.0.1", "demand_remote": "10.0.0.1"},
+            "^demand-remote: the two ends of a tunnel cannot have the same address",
+        ),
+        (ClientSettings, {"holdoff": "-1"}, "^--holdoff: "),
         (ClientSettings, {"route": ("10.1.0.0/8",)}, "^--route: '10.1.0.0/8' has bits set"),
         (ClientSettings, {"route": ("10.0.0.0/8",), "bypass": ("private",)}, "^route: 10.0.0.0/8 cannot go"),
         (ClientSettings, {"password": "x", "password_file": "f"}, "^password: give either"),
@@ -215,3 +237,49 @@ def test_a_clients_flags_without_its_password() -> None:
     assert "password" not in written
     again = make_settings(ClientSettings, written)
     assert (again.server, again.bypass, again.default_route) == ("vpn.example", PRIVATE_NETWORKS, True)
+
+
+def test_a_kill_switch_without_persist_is_unwise() -> None:
+    assert any("kill-switch" in warning for warning in ClientSettings(server="a", kill_switch=True).warnings())
+    assert ClientSettings(server="a", kill_switch=True, persist=True).warnings() == []
+    assert ClientSettings(server="a", kill_switch=True, demand=True).warnings() == []
+
+
+@pytest.mark.parametrize("value", ["-1", "4294967296", "low"])
+def test_a_metric_that_the_kernel_would_not_take(value: str) -> None:
+    with pytest.raises(ConfigurationError, match="metric"):
+        make_settings(ClientSettings, {"server": "a", "metric": value})
+
+
+def test_an_uplink_is_an_interface() -> None:
+    with pytest.raises(ConfigurationError, match="uplink"):
+        make_settings(ClientSettings, {"server": "a", "uplink": ("eth0", "no interface")})
+
+
+@pytest.mark.parametrize("enclosed", [{"exec": "true"}, {"socks": "1080"}])
+@pytest.mark.parametrize(
+    ("flags", "named"),
+    [
+        ({"default_route": True}, "default-route"),
+        ({"route": ["10.0.0.0/8"]}, "route"),
+        ({"bypass": ["private"]}, "bypass"),
+        ({"metric": "7"}, "metric"),
+        ({"kill_switch": True}, "kill-switch"),
+        ({"demand": True}, "demand"),
+    ],
+)
+def test_an_enclosed_tunnel_leaves_the_machine_alone(
+    enclosed: dict[str, str], flags: dict[str, Any], named: str
+) -> None:
+    assert make_settings(ClientSettings, {"server": "vpn"} | enclosed).is_enclosed
+    beside = next(iter(enclosed))
+    with pytest.raises(ConfigurationError, match=f"^{named}: has no place beside {beside}, "):
+        make_settings(ClientSettings, {"server": "vpn"} | enclosed | flags)
+
+
+def test_a_proxy_for_everybody_is_unwise() -> None:
+    def warnings(listen: str) -> list[str]:
+        return make_settings(ClientSettings, {"server": "vpn", "socks": listen}).warnings()
+
+    assert warnings("1080") == []
+    assert warnings("0.0.0.0:1080") == ["socks: whoever reaches 0.0.0.0:1080 uses the tunnel, without a password"]

@@ -54,7 +54,7 @@ def test_a_file_for_both() -> None:
         "dns": (IPv4Address("8.8.8.8"), IPv4Address("1.1.1.1")),
         "echo_interval": 0.0,
     }
-    assert make_settings(ServerSettings, {}, values).pool().size == 5
+    assert make_settings(ServerSettings, {}, values).address_pool().size == 5
     client = make_settings(ClientSettings, {}, parse_toml(BOTH, ClientSettings))
     assert (client.server, client.mtu, client.default_route) == ("10.100.100.1", 1200, True)
     assert client.bypass[-1] == IPv4Network("203.0.113.0/24")

@@ -21,12 +21,22 @@ FULL = make_settings(
     {
         "local": "10.0.0.1",
         "remote": "10.0.0.0/24",
+        "pool": "staff=10.9.0.0/24,10.8.0.1-9 guests=10.7.0.1",
         "secrets": "/etc/ppp/chap-secrets",
         "name": 'a "quoted" \\ näme',
         "listen": "10.100.100.1",
         "nat": "none",
         "dns": "9.9.9.9,1.1.1.1",
         "wins": "10.0.0.3",
+        "rate": "2mbit/512kbit",
+        "user_rate": "alice=10mbit,bob=unlimited",
+        "single_session": "replace",
+        "connections": "100",
+        "ip_up": "/etc/ppp/ip-up",
+        "ip_down": "/etc/ppp/ip-down",
+        "hook_timeout": "7.5",
+        "ipparam": "",
+        "linkname": "gate",
         "idle": "0.5",
         "maxconnect": "1209600",
         "chap_interval": "300",
@@ -39,6 +49,8 @@ FULL = make_settings(
         "mru": "1304",
         "lcp_echo_failure": "0",
         "ifname": "vpn%d",
+        "instance": "gate",
+        "run_as": "pptp",
         "log_level": "debug",
     },
 )
@@ -60,14 +72,14 @@ def test_every_option_is_read_back() -> None:
 
 
 def test_comments_say_from_where_and_what_is_missing() -> None:
-    found = conf(ADDRESSES, RECIPE_OPTIONS)
+    found = conf(ADDRESSES, RECIPE_OPTIONS.replace("nodefaultroute", "defaultroute"))
     text = write_toml(
         ServerSettings, found.values, origins=found.origins, findings=found.findings, head="Settings\nof a server."
     )
     assert text.startswith("# Settings of a server.\n\n# Address of the server's end")
     assert '# from c:2 localip\nlocal = "192.168.0.1"\n' in text
     _, _, ending = text.partition("# Not the same as before:\n")
-    assert ending.startswith("# - /o:7: 'proxyarp' is not supported")
+    assert ending.startswith("# - /o:8: 'defaultroute' is not supported")
     assert "lock" not in ending
     assert max(map(len, text.splitlines())) <= WIDTH
     assert read(text) == make_settings(ServerSettings, {}, found.values)

@@ -1,11 +1,13 @@
 from __future__ import annotations
 
+import asyncio
+import socket
 from collections.abc import Iterator
 
 import pytest
 
 from pypptp.ppp.config import LinkConfig, MppePolicy
-from pypptp.testing.ends import RunningClient, RunningServer
+from pypptp.testing.ends import AnsweringEdge, RunningClient, RunningServer
 from pypptp.testing.loop_thread import EndFailed
 
 pytestmark = pytest.mark.netns  # for the raw sockets
@@ -47,3 +49,25 @@ def test_a_server_that_does_not_encrypt() -> None:
         RunningClient(server.address, server.port, user="bob", password="builder") as client,
     ):
         assert "MPPE" in client.await_end()
+
+
+def test_a_socket_with_the_number_of_a_closed_tun_is_heard() -> None:
+    async def play() -> None:
+        loop, edge = asyncio.get_running_loop(), AnsweringEdge()
+        edge.serve(loop)
+        tun = edge.open_tun()
+        await asyncio.sleep(0)
+        tun.close()
+        one, other = socket.socketpair()  # the lowest numbers that are free
+        heard = asyncio.Event()
+        for end in (one, other):
+            loop.add_reader(end, heard.set)
+            (other if end is one else one).send(b"x")
+            await asyncio.wait_for(heard.wait(), 1.0)
+            loop.remove_reader(end)
+            heard.clear()
+        one.close()
+        other.close()
+        await asyncio.sleep(0)
+
+    asyncio.run(play())

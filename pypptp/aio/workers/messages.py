@@ -13,8 +13,10 @@ from functools import cache
 from ipaddress import IPv4Address, IPv4Network
 from typing import Any, TypeAlias, Union, get_args, get_origin, get_type_hints
 
-from pypptp.aio.register import SessionEntry
-from pypptp.auth.account import Account, AddressRule
+from pypptp.aio.figures import SessionFigures
+from pypptp.aio.register import SessionEnd, SessionEntry
+from pypptp.auth.account import Account
+from pypptp.auth.leases import LeaseRequest
 from pypptp.errors import PptpError
 
 LARGEST_MESSAGE = 60 * 1024
@@ -43,7 +45,15 @@ class Begin:
 
 @dataclass(frozen=True, slots=True)
 class Serve:
-    """Parent: serve the control connection whose descriptor comes with this message."""
+    """Parent: serve the control connection whose descriptor comes with this message.
+
+    Attributes:
+        number: what it is known by.
+        refusal: why it may not come in, a value of Refusal; empty where it may.
+    """
+
+    number: int
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +65,48 @@ class End:
     """
 
     reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect:
+    """Parent: end one session in order; one that has ended meanwhile is no error.
+
+    Attributes:
+        call_id: our call id.
+        reason: why, for the log and the peer.
+    """
+
+    call_id: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class EndConnection:
+    """Parent: see ``Server.end_connection``.
+
+    Attributes:
+        number: the connection's.
+        reason: why, for the log.
+    """
+
+    number: int
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Drain:
+    """Parent: see ``Server.drain``."""
+
+
+@dataclass(frozen=True, slots=True)
+class FiguresQuestion:
+    """Parent: see ``Server.figures``.
+
+    Attributes:
+        question: a number for the answers to name.
+    """
+
+    question: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +130,13 @@ class LeaseAnswer:
 
     Attributes:
         question: the question's number.
-        address: None where there is none left.
+        address: None where there is none.
+        refusal: why there is none.
     """
 
     question: int
     address: IPv4Address | None
+    refusal: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,13 +165,11 @@ class LeaseQuestion:
 
     Attributes:
         question: a number for the answer to name.
-        user: who the address is for.
-        rule: what the user may have.
+        request: who the address is for.
     """
 
     question: int
-    user: str
-    rule: AddressRule
+    request: LeaseRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +177,28 @@ class GiveBack:
     """Worker: see ``Leases.give_back``. The parent knows who had the address."""
 
     address: IPv4Address
+
+
+@dataclass(frozen=True, slots=True)
+class Drained:
+    """Worker: the last session has ended, and no other can begin."""
+
+
+@dataclass(frozen=True, slots=True)
+class FiguresAnswer:
+    """Worker: a part of its figures.
+
+    Attributes:
+        question: the question's number.
+        sessions: some of its sessions.
+        planes: counters of its data plane, with the last part.
+        last: whether no other part comes.
+    """
+
+    question: int
+    sessions: tuple[SessionFigures, ...]
+    planes: tuple[tuple[str, int], ...]
+    last: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,18 +212,54 @@ class SessionUp:
 class SessionDown:
     """Worker: see ``Watcher.session_down``."""
 
-    call_id: int
+    end: SessionEnd
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionCalled:
+    """Worker: see ``Porter.called``.
+
+    Attributes:
+        number: the connection's.
+    """
+
+    number: int
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionSettled:
+    """Worker: see ``Porter.settled`` and ``Porter.unsettled``.
+
+    Attributes:
+        number: the connection's.
+        settled: whether a session of it is up.
+    """
+
+    number: int
+    settled: bool
 
 
 @dataclass(frozen=True, slots=True)
 class ConnectionClosed:
-    """Worker: a connection it was given has ended, or could not be served."""
+    """Worker: a connection it was given has ended, or could not be served.
+
+    Attributes:
+        number: the connection's.
+    """
+
+    number: int
 
 
 Message: TypeAlias = (
     Begin
     | Serve
     | End
+    | Disconnect
+    | Drain
+    | FiguresQuestion
+    | Drained
+    | FiguresAnswer
+    | EndConnection
     | AccountAnswer
     | LeaseAnswer
     | Ready
@@ -158,6 +268,8 @@ Message: TypeAlias = (
     | GiveBack
     | SessionUp
     | SessionDown
+    | ConnectionCalled
+    | ConnectionSettled
     | ConnectionClosed
 )
 

@@ -14,8 +14,10 @@ from functools import partial
 from ipaddress import IPv4Address
 from typing import Any, Protocol
 
+from pypptp.aio.admission import Admission, Refusal
 from pypptp.aio.driver import CLOSE_GRACE
-from pypptp.aio.register import SessionEntry
+from pypptp.aio.figures import ServerFigures, SessionFigures, server_figures
+from pypptp.aio.register import SessionEnd, SessionEntry, Watcher
 from pypptp.aio.server import BACKLOG, ServerConfig, local_of, open_listener
 from pypptp.aio.workers.channel import Channel, channel_pair
 from pypptp.aio.workers.messages import (
@@ -23,8 +25,16 @@ from pypptp.aio.workers.messages import (
     AccountQuestion,
     BadMessage,
     Begin,
+    ConnectionCalled,
     ConnectionClosed,
+    ConnectionSettled,
+    Disconnect,
+    Drain,
+    Drained,
     End,
+    EndConnection,
+    FiguresAnswer,
+    FiguresQuestion,
     GiveBack,
     LeaseAnswer,
     LeaseQuestion,
@@ -36,9 +46,9 @@ from pypptp.aio.workers.messages import (
 )
 from pypptp.aio.workers.worker import share_of
 from pypptp.auth.authority import Authority
-from pypptp.auth.leases import Leases
+from pypptp.auth.leases import LeaseRefused, Leases
 from pypptp.errors import NetworkError
-from pypptp.net.raw_gre import open_gre_socket
+from pypptp.net.raw_gre import OpenGre, open_gre_socket
 
 log = logging.getLogger("pypptp.parent")
 
@@ -66,8 +76,14 @@ FIRST_PAUSE = 1.0
 LONGEST_PAUSE = 30.0
 """Seconds between two attempts to start a worker that keeps ending."""
 
+FIGURES_SECONDS = 2.0
+"""For the workers to tell their figures; who watches them live would rather miss some than wait."""
+
 ACCEPT_PAUSE = 1.0
 """Seconds without a new connection after the system had no descriptor for one."""
+
+
+WORKER_GONE = "the worker process has ended"
 
 
 class Process(Protocol):
@@ -95,13 +111,14 @@ class _Run:
         process: the process.
         channel: our end of the channel.
         lost: set when its end of the channel is gone.
-        connections: those it was given and has not reported closed.
+        numbers: of the connections it was given and has not reported closed.
         leases: the addresses on loan to it, and for whom.
         sessions: its part of the list, by call id.
         ready: whether it takes connections.
+        drained: whether it has no session any more, and will have none.
     """
 
-    __slots__ = ("channel", "connections", "leases", "lost", "process", "ready", "sessions")
+    __slots__ = ("channel", "drained", "leases", "lost", "numbers", "process", "ready", "sessions")
 
     def __init__(
         self, process: Process, end: socket.socket, receive: Callable[[_Run, Message, socket.socket | None], None]
@@ -111,10 +128,16 @@ class _Run:
         self.channel = Channel(
             end, receive=lambda message, connection: receive(self, message, connection), lost=self.lost.set
         )
-        self.connections = 0
+        self.numbers: set[int] = set()
         self.leases: dict[IPv4Address, str] = {}
         self.sessions: dict[int, SessionEntry] = {}
         self.ready = False
+        self.drained = False
+
+    @property
+    def connections(self) -> int:
+        """How many connections it has."""
+        return len(self.numbers)
 
     @property
     def free(self) -> bool:
@@ -144,6 +167,29 @@ class _Place:
         return f"worker {self.index + 1}"
 
 
+class _Collection:
+    """Answers of several workers to one question about their figures; ``done`` is set with the last."""
+
+    __slots__ = ("done", "planes", "sessions", "waiting")
+
+    def __init__(self, asked: list[_Run]) -> None:
+        self.sessions: list[SessionFigures] = []
+        self.planes: list[dict[str, int]] = []
+        self.done = asyncio.Event()
+        self.waiting = set(asked)
+
+    def add(self, run: _Run, answer: FiguresAnswer) -> None:
+        self.sessions += answer.sessions
+        if answer.last:
+            self.planes.append(dict(answer.planes))
+            self.expect_no_more(run)
+
+    def expect_no_more(self, run: _Run) -> None:
+        self.waiting.discard(run)
+        if not self.waiting:
+            self.done.set()
+
+
 class Parent:
     """A PPTP server in several processes; to whoever starts and stops it, the same as a ``Server``.
 
@@ -154,6 +200,7 @@ class Parent:
         authority: who may log in.
         leases: the addresses to hand out.
         launch: starts a worker.
+        watcher: is told of the sessions that come and go, in whichever worker.
     """
 
     def __init__(
@@ -165,6 +212,7 @@ class Parent:
         authority: Authority,
         leases: Leases,
         launch: Launch,
+        watcher: Watcher | None = None,
     ) -> None:
         self.config = config
         self._count = workers
@@ -172,6 +220,9 @@ class Parent:
         self._authority = authority
         self._leases = leases
         self._launch = launch
+        self._watcher = watcher
+        self._admission = Admission(config.connections, self.end_connection)
+        self._accepted = 0
         self._places: list[_Place] = []
         self._keepers: set[asyncio.Task[None]] = set()
         self._answers: set[asyncio.Task[None]] = set()
@@ -179,6 +230,9 @@ class Parent:
         self._accepting = False
         self._resume: asyncio.TimerHandle | None = None
         self._over = asyncio.Event()
+        self._drained: asyncio.Event | None = None
+        self._collections: dict[int, _Collection] = {}
+        self._questions = 0
         # Waiting for a process blocks; one thread for each, so that none waits for another's.
         self._reapers = ThreadPoolExecutor(workers, "worker-reaper")
 
@@ -202,18 +256,24 @@ class Parent:
             if place.run is not None and place.run.ready
         ]
 
-    async def start(self) -> None:
+    async def start(self, listener: socket.socket | None = None, *, open_gre: OpenGre | None = None) -> None:
         """Open the GRE sockets, listen, and start the workers; return when all of them are ready.
+
+        Args:
+            listener: a socket that listens already; it becomes the parent's to close.
+            open_gre: opens the raw GRE sockets, where this process may not.
 
         Raises:
             NetworkError: the system refuses a socket, or a worker does not start; what it wrote to stderr says why.
         """
         loop = asyncio.get_running_loop()
+        self._listener = listener
         try:
             for index in range(self._count):
-                gre = open_gre_socket(local_of(self.config), call_ids=share_of(index, self._count))
+                gre = (open_gre or open_gre_socket)(local_of(self.config), call_ids=share_of(index, self._count))
                 self._places.append(_Place(index, gre, loop.create_future()))
-            self._listener = open_listener(self.config)
+            if self._listener is None:
+                self._listener = open_listener(self.config)
             for place in self._places:
                 self._spawn(self._keepers, self._keep(place))
             try:
@@ -225,15 +285,53 @@ class Parent:
             await self.stop(grace=0.0)
             raise
 
+    async def figures(self) -> ServerFigures:
+        """Return what is counted of each session that is up, and of the data planes; who is late is left out."""
+        asked = [place.run for place in self._places if place.run is not None and place.run.ready]
+        self._questions += 1
+        question, collection = self._questions, _Collection(asked)
+        self._collections[question] = collection
+        try:
+            for run in asked:
+                run.channel.send(FiguresQuestion(question))
+            if asked:
+                async with asyncio.timeout(FIGURES_SECONDS):
+                    await collection.done.wait()
+        except TimeoutError:
+            pass
+        finally:
+            del self._collections[question]
+        return server_figures(collection.sessions, collection.planes)
+
+    async def drain(self) -> None:
+        """Take no new connections and no new calls, and return when the last session has ended."""
+        self._stop_listening()
+        if self._drained is None:
+            self._drained = asyncio.Event()
+            for place in self._places:
+                if place.run is not None:
+                    place.run.channel.send(Drain())
+        self._look_whether_drained()
+        await self._drained.wait()
+
+    def _look_whether_drained(self) -> None:
+        if self._drained is not None and all(place.run is None or place.run.drained for place in self._places):
+            self._drained.set()
+
+    def disconnect(self, call_id: int, reason: str) -> bool:
+        """End one session in order, in whichever worker. Returns whether there is one that is up."""
+        run = next((place.run for place in self._places if call_id in share_of(place.index, self._count)), None)
+        if run is None:
+            return False
+        run.channel.send(Disconnect(call_id, reason))
+        return call_id in run.sessions
+
     async def stop(self, reason: str = "the server is shutting down", grace: float = CLOSE_GRACE) -> None:
         """Stop listening, and let every worker end its sessions in order; one that does not in time is killed."""
         self._over.set()
         if self._resume is not None:
             self._resume.cancel()
-        self._pause()
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
+        self._stop_listening()
         for place in self._places:
             if place.run is not None:
                 place.run.channel.send(End(reason))
@@ -254,6 +352,12 @@ class Parent:
                 place.begun.cancel()
                 place.gre.close()
             await asyncio.get_running_loop().run_in_executor(None, self._reapers.shutdown)
+
+    def _stop_listening(self) -> None:
+        self._pause()
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
 
     def _kill_all(self) -> None:
         for place in self._places:
@@ -278,6 +382,9 @@ class Parent:
             if self._over.is_set():
                 break
             end = describe_status(status)
+            if self._drained is not None:
+                log.error("%s %s; its sessions have ended", place.name, end)
+                break
             if not place.begun.done():
                 place.begun.set_exception(NetworkError(f"{place.name} did not start: {end}"))
                 return
@@ -323,12 +430,22 @@ class Parent:
             run.process.kill()
 
     def _clear_up(self, run: _Run) -> None:
-        for entry in run.sessions.values():
-            log.info("%s: user '%s' ended: the worker process has ended", entry.peer, entry.user)
+        sessions = list(run.sessions.values())
+        run.sessions.clear()
+        for collection in self._collections.values():
+            collection.expect_no_more(run)
+        self._look_whether_drained()
         for address, user in run.leases.items():
             self._leases.give_back(address, user)
-        run.sessions.clear()
         run.leases.clear()
+        now = asyncio.get_running_loop().time()
+        for entry in sessions:
+            log.info("%s: user '%s' ended: %s", entry.peer, entry.user, WORKER_GONE)
+            if self._watcher is not None:
+                seconds = now - entry.since
+                self._watcher.session_down(SessionEnd(call_id=entry.call_id, reason=WORKER_GONE, seconds=seconds))
+        for number in list(run.numbers):
+            self._left(run, number)
 
     def _receive(self, place: _Place, run: _Run, message: Message, connection: socket.socket | None) -> None:
         if connection is not None:
@@ -350,12 +467,34 @@ class Parent:
                     self._leases.give_back(address, user)
             case SessionUp(entry=entry):
                 run.sessions[entry.call_id] = entry
-            case SessionDown(call_id=call_id):
-                run.sessions.pop(call_id, None)
-            case ConnectionClosed():
-                run.connections -= 1
+                if self._watcher is not None:
+                    self._watcher.session_up(entry)
+            case Drained():
+                run.drained = True
+                self._look_whether_drained()
+            case FiguresAnswer(question=question):
+                if (collection := self._collections.get(question)) is not None:
+                    collection.add(run, message)
+            case SessionDown(end=end):
+                if run.sessions.pop(end.call_id, None) is not None and self._watcher is not None:
+                    self._watcher.session_down(end)
+            case ConnectionCalled(number=number):
+                self._admission.called(number)
+            case ConnectionSettled(number=number, settled=True):
+                self._admission.settled(number)
+            case ConnectionSettled(number=number):
+                self._admission.unsettled(number, asyncio.get_running_loop().time())
+            case ConnectionClosed(number=number):
+                self._left(run, number)
             case _:
                 log.error("%s sent a message that is not for the parent: %s", place.name, type(message).__name__)
+
+    def _left(self, run: _Run, number: int) -> None:
+        if number in run.numbers:
+            run.numbers.remove(number)
+            self._admission.left(number)
+            if self._watcher is not None:
+                self._watcher.connection_closed()
 
     async def _look_up(self, run: _Run, question: AccountQuestion) -> None:
         account, trouble = None, ""
@@ -369,13 +508,16 @@ class Parent:
             run.channel.send(AccountAnswer(question.question, None, "the line of this user is too long"))
 
     async def _lease(self, run: _Run, question: LeaseQuestion) -> None:
-        address = await self._leases.lease(question.user, question.rule)
-        if run.channel.closed:
-            if address is not None:
-                self._leases.give_back(address, question.user)
+        user = question.request.user
+        try:
+            address = await self._leases.lease(question.request)
+        except LeaseRefused as refusal:
+            run.channel.send(LeaseAnswer(question.question, None, str(refusal)))
             return
-        if address is not None:
-            run.leases[address] = question.user
+        if run.channel.closed:
+            self._leases.give_back(address, user)
+            return
+        run.leases[address] = user
         run.channel.send(LeaseAnswer(question.question, address))
 
     # Connections come.
@@ -407,15 +549,31 @@ class Parent:
                 self._pause(ACCEPT_PAUSE)
                 return
             try:
-                connection, _address = self._listener.accept()
+                connection, address = self._listener.accept()
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
                 log.error("cannot accept a connection: %s", error.strerror or error)
                 self._pause(ACCEPT_PAUSE)
                 return
-            run.connections += 1
-            run.channel.send(Serve(), connection)
+            self._hand_over(run, connection, IPv4Address(address[0]))
+
+    def _hand_over(self, run: _Run, connection: socket.socket, address: IPv4Address) -> None:
+        self._accepted += 1
+        number = self._accepted
+        refusal = self._admission.came(number, address, asyncio.get_running_loop().time())
+        if refusal is Refusal.SILENT:
+            connection.close()
+            return
+        run.numbers.add(number)
+        run.channel.send(Serve(number, "" if refusal is None else refusal.value), connection)
+
+    def end_connection(self, number: int, reason: str) -> None:
+        """End a control connection and all its sessions at once; see ``Server.end_connection``."""
+        for place in self._places:
+            if place.run is not None and number in place.run.numbers:
+                place.run.channel.send(EndConnection(number, reason))
+                return
 
     def _least_loaded(self) -> _Run | None:
         free = [place.run for place in self._places if place.run is not None and place.run.free]

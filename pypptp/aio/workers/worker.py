@@ -6,13 +6,14 @@ import asyncio
 import logging
 import os
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from ipaddress import IPv4Address
 from typing import Any
 
+from pypptp.aio.admission import Refusal
 from pypptp.aio.driver import CLOSE_GRACE
-from pypptp.aio.register import SessionEntry
+from pypptp.aio.register import SessionEnd, SessionEntry
 from pypptp.aio.server import Server, ServerConfig
 from pypptp.aio.workers.channel import Channel, receive_message
 from pypptp.aio.workers.messages import (
@@ -20,8 +21,16 @@ from pypptp.aio.workers.messages import (
     AccountQuestion,
     BadMessage,
     Begin,
+    ConnectionCalled,
     ConnectionClosed,
+    ConnectionSettled,
+    Disconnect,
+    Drain,
+    Drained,
     End,
+    EndConnection,
+    FiguresAnswer,
+    FiguresQuestion,
     GiveBack,
     LeaseAnswer,
     LeaseQuestion,
@@ -31,12 +40,16 @@ from pypptp.aio.workers.messages import (
     SessionDown,
     SessionUp,
 )
-from pypptp.auth.account import Account, AddressRule
+from pypptp.auth.account import Account
+from pypptp.auth.leases import LeaseRefused, LeaseRequest
 from pypptp.control import CallIdAllocator
 from pypptp.errors import PptpError
 from pypptp.net.edge import NetworkEdge
 
 log = logging.getLogger("pypptp.worker")
+
+FIGURES_PER_MESSAGE = 24
+"""Each has some thirty counters at most, of some thirty octets."""
 
 PARENT_GONE = "the server's main process has ended"
 BEGIN_SECONDS = 10.0
@@ -100,7 +113,7 @@ class _Questions:
 
 
 class Worker:
-    """One worker process. To its server it is the authority, the leases and the watcher; the parent is behind it.
+    """One worker process. To its server it is authority, leases, watcher and porter; the parent is behind it.
 
     Args:
         config: the settings; listening is the parent's.
@@ -118,9 +131,12 @@ class Worker:
         self._gre = gre
         self._questions = _Questions({})
         self._channel: Channel | None = None
-        self._adopting: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[None]] = set()
+        self._refusals: dict[int, Refusal] = {}
         call_ids = CallIdAllocator(os.urandom, share_of(begin.index, begin.workers))
-        self.server = Server(config, authority=self, leases=self, edge=edge, call_ids=call_ids, watcher=self)
+        self.server = Server(
+            config, authority=self, leases=self, edge=edge, call_ids=call_ids, watcher=self, porter=self
+        )
 
     async def run(self, grace: float = CLOSE_GRACE) -> None:
         """Serve until the parent says that it is over, or is gone; then end every session in order.
@@ -155,36 +171,63 @@ class Worker:
 
     def _receive(self, message: Message, connection: socket.socket | None, end: Callable[[str], None]) -> None:
         match message:
-            case Serve():
-                self._adopt(connection)
+            case Serve(number=number, refusal=refusal):
+                self._adopt(connection, number, refusal)
             case AccountAnswer(question=question, account=account, trouble=trouble):
                 self._answer(question, account, trouble)
             case LeaseAnswer(question=question, address=address):
-                if not self._answer(question, address) and address is not None:
+                if not self._answer(question, message) and address is not None:
                     # Nobody waits for it any more, and it would be on loan for ever.
                     self._send(GiveBack(address))
+            case Disconnect(call_id=call_id, reason=reason):
+                self.server.disconnect(call_id, reason)
+            case Drain():
+                self._spawn(self._drain())
+            case FiguresQuestion(question=question):
+                self._spawn(self._tell_figures(question))
+            case EndConnection(number=number, reason=reason):
+                self.server.end_connection(number, reason)
             case End(reason=reason):
                 end(reason)
             case _:
                 log.error("the parent sent a message that is not for workers: %s", type(message).__name__)
 
-    def _adopt(self, connection: socket.socket | None) -> None:
+    def _adopt(self, connection: socket.socket | None, number: int, refusal: str) -> None:
         if connection is None:
             log.error("a connection was refused: no file descriptor left, raise the limit with 'ulimit -n'")
-            self.connection_closed()
+            self.left(number)
             return
-        task = asyncio.get_running_loop().create_task(self._serve(connection))
-        self._adopting.add(task)
-        task.add_done_callback(self._adopting.discard)
+        if refusal:
+            self._refusals[number] = Refusal(refusal)
+        task = asyncio.get_running_loop().create_task(self._serve(connection, number))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
 
-    async def _serve(self, connection: socket.socket) -> None:
+    async def _serve(self, connection: socket.socket, number: int) -> None:
         try:
             connection.setblocking(False)
-            await self.server.adopt(connection)
+            await self.server.adopt(connection, number)
         except OSError as error:
             log.error("a connection could not be served: %s", error.strerror or error)
             connection.close()
-            self.connection_closed()
+            self.left(number)
+
+    def _spawn(self, work: Coroutine[Any, Any, None]) -> None:
+        task = asyncio.get_running_loop().create_task(work)
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+
+    async def _drain(self) -> None:
+        await self.server.drain()
+        self._send(Drained())
+
+    async def _tell_figures(self, question: int) -> None:
+        figures = await self.server.figures()
+        rest = figures.sessions
+        while len(rest) > FIGURES_PER_MESSAGE:
+            self._send(FiguresAnswer(question, rest[:FIGURES_PER_MESSAGE], (), last=False))
+            rest = rest[FIGURES_PER_MESSAGE:]
+        self._send(FiguresAnswer(question, rest, figures.planes, last=True))
 
     def _answer(self, question: int, value: object, trouble: str = "") -> bool:
         answer = self._questions.take(question)
@@ -223,15 +266,18 @@ class Worker:
         account: Account | None = await self._ask(question, answer, AccountQuestion(question, name, server_name))
         return account
 
-    async def lease(self, user: str, rule: AddressRule) -> IPv4Address | None:
+    async def lease(self, request: LeaseRequest) -> IPv4Address:
         """Ask the parent for an address.
 
         Raises:
+            LeaseRefused: there is none.
             ParentSilent: it is gone.
         """
         question, answer = self._questions.ask()
-        address: IPv4Address | None = await self._ask(question, answer, LeaseQuestion(question, user, rule))
-        return address
+        found: LeaseAnswer = await self._ask(question, answer, LeaseQuestion(question, request))
+        if found.address is None:
+            raise LeaseRefused(found.refusal)
+        return found.address
 
     def give_back(self, address: IPv4Address, user: str) -> None:
         """Give an address back to the parent."""
@@ -241,10 +287,30 @@ class Worker:
         """Enter a session in the parent's list."""
         self._send(SessionUp(entry))
 
-    def session_down(self, call_id: int) -> None:
+    def session_down(self, end: SessionEnd) -> None:
         """Strike a session from the parent's list."""
-        self._send(SessionDown(call_id))
+        self._send(SessionDown(end))
 
     def connection_closed(self) -> None:
-        """Tell the parent that there is one connection less."""
-        self._send(ConnectionClosed())
+        """Nothing: the parent hears it from ``left``, by the connection's number."""
+
+    def came(self, number: int, address: IPv4Address, now: float) -> Refusal | None:
+        """Say what the parent has decided."""
+        return self._refusals.pop(number, None)
+
+    def called(self, number: int) -> None:
+        """Tell the parent that this connection has placed a call."""
+        self._send(ConnectionCalled(number))
+
+    def settled(self, number: int) -> None:
+        """Tell the parent that a session of this connection is up."""
+        self._send(ConnectionSettled(number, True))
+
+    def unsettled(self, number: int, now: float) -> None:
+        """Tell the parent that none is up any more."""
+        self._send(ConnectionSettled(number, False))
+
+    def left(self, number: int) -> None:
+        """Tell the parent that this connection has ended."""
+        self._refusals.pop(number, None)
+        self._send(ConnectionClosed(number))

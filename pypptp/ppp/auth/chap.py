@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import IntEnum
 
+from pypptp.causes import Cause
 from pypptp.mppe.keys import MppeKeys
 from pypptp.ppp.auth.message import printable_text, text_of
 from pypptp.ppp.auth.method import (
@@ -26,6 +27,7 @@ from pypptp.ppp.protocols import Protocol
 from pypptp.roles import RandomBytes
 
 WRONG = "wrong user name or password"
+_FOR_NOTHING = "0123456789ab"
 
 
 class ChapCode(IntEnum):
@@ -78,6 +80,8 @@ class ChapAuthenticator(Machine):
     challenge_length = 16
     response_length = 16
     retries = 0
+    takes_nt_hash = False
+    """Whether ``check`` wants the secret's NT hash, the one thing in it that takes long the first time."""
 
     def __init__(self, *, name: str, random: RandomBytes) -> None:
         super().__init__()
@@ -100,6 +104,10 @@ class ChapAuthenticator(Machine):
     def refusal(self, next_challenge: bytes, *, retry: bool) -> bytes:
         """Return the message of a Failure."""
         raise NotImplementedError
+
+    def denial(self, next_challenge: bytes, text: str) -> bytes:
+        """Return the message of the Failure for who has the right proof and cannot come in all the same."""
+        return text.encode()
 
     def start(self, now: float) -> None:
         """LCP is open: send the first Challenge."""
@@ -135,18 +143,21 @@ class ChapAuthenticator(Machine):
             self._response = response
             self._wanted = text_of(name)
 
-    def provide(self, secret: Secret | None, now: float) -> None:
-        """Answer ``take_wanted``: the user's secret, or None if there is no such user. Unasked for, it does nothing."""
+    def provide(self, secret: Secret | None, now: float, objection: str = "") -> None:
+        """Answer ``take_wanted``; see ``AuthMachine.provide``."""
         if self._response is None:
             return
         value, name = self._response
         self._response = None
         self._wanted = None
-        # A user who does not exist costs as much work as one whose password is wrong.
-        measure = secret if secret is not None else Secret(self._random(6).hex())
+        measure = self._measure(secret)
         proof = self.check(self._identifier, self._challenge, value, name, measure)
         if proof is None or secret is None:
             self._refuse(name, now)
+            return
+        if objection and self.outcome is None:
+            self._decide(ChapCode.FAILURE, self.denial(self._random(self.challenge_length), objection))
+            self._fail(Failure(objection, name=printable_text(name), cause=Cause.NO_PERMISSION))
             return
         self._decide(ChapCode.SUCCESS, proof.message)
         self._retries_left = self.retries
@@ -154,6 +165,18 @@ class ChapAuthenticator(Machine):
             # RFC 3079 section 2: the keys are those of the call's first authentication.
             self._user = name
             self.outcome = Success(text_of(name), proof.keys)
+
+    def _measure(self, secret: Secret | None) -> Secret:
+        """What to hold the response against, at the same cost for everybody.
+
+        Each answer works out one NT hash, whether that of a user who comes for the first time, or one for nothing: who
+        does not exist cannot be told by the time it takes from who does, nor who has been here from who has not.
+        """
+        if secret is None:
+            return Secret(self._random(6).hex())
+        if self.takes_nt_hash and secret.is_hashed:
+            Secret(_FOR_NOTHING).nt_hash  # noqa: B018 - the work is what counts
+        return secret
 
     def _ask(self, now: float) -> None:
         self._identifier = self._identifier + 1 & 0xFF
@@ -291,12 +314,12 @@ class ChapPeer(Machine):
 
     def _timed_out(self, now: float) -> None:
         if not self._waiting:
-            self._fail(Failure(f"no CHAP Challenge within {SILENCE:.0f} s"))
+            self._fail(Failure(f"no CHAP Challenge within {SILENCE:.0f} s", cause=Cause.TIMED_OUT))
         elif self._transmissions < TRANSMISSIONS:
             self._transmit(now)
         else:
             self._waiting = False
-            self._fail(Failure(f"no answer to {TRANSMISSIONS} CHAP Responses"))
+            self._fail(Failure(f"no answer to {TRANSMISSIONS} CHAP Responses", cause=Cause.TIMED_OUT))
 
     def _settle(self, verdict: Success | Failure) -> None:
         self._waiting = False

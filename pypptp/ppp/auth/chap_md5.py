@@ -5,6 +5,7 @@ from __future__ import annotations
 from hashlib import md5
 from hmac import compare_digest
 
+from pypptp.causes import Cause
 from pypptp.ppp.auth.chap import ChapAuthenticator, ChapPeer, Proof
 from pypptp.ppp.auth.message import printable_text
 from pypptp.ppp.auth.method import Failure, Success
@@ -42,7 +43,7 @@ class ChapMd5Peer(ChapPeer):
     def start(self, now: float) -> None:
         """LCP is open: wait for the Challenge, unless the password itself is not known."""
         if self._secret.octets is None:
-            self._fail(Failure("CHAP with MD5 needs the password itself, not its NT hash"))
+            self._fail(Failure("CHAP with MD5 needs the password itself, not its NT hash", cause=Cause.METHOD))
         else:
             super().start(now)
 

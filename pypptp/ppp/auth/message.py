@@ -10,6 +10,7 @@ import re
 from dataclasses import dataclass
 
 WRONG_CREDENTIALS = 691
+NO_DIALIN_PERMISSION = 649
 
 ERROR_TEXTS = {
     646: "the account may not log on at this hour",

@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Protocol, TypeAlias
 
+from pypptp.causes import Cause
 from pypptp.mppe.keys import MppeKeys
 from pypptp.ppp.auth.secret import Secret
 
@@ -50,12 +51,14 @@ class Failure:
         code: the peer's error code (RFC 2759 section 6), where it gave one.
         message: the peer's own words, where it had any.
         name: on the authenticator's side, who failed, where it is known.
+        cause: why, for programs.
     """
 
     reason: str
     code: int | None = None
     message: str = ""
     name: str = ""
+    cause: Cause = Cause.AUTHENTICATION
 
 
 Outcome: TypeAlias = Success | Failure | None
@@ -95,8 +98,15 @@ class AuthMachine(Protocol):
     def take_wanted(self) -> str | None:
         """Return, once, the name whose secret is to be given to ``provide``."""
 
-    def provide(self, secret: Secret | None, now: float) -> None:
-        """Answer ``take_wanted``: the secret, or None if there is no such user. Unasked for, it does nothing."""
+    def provide(self, secret: Secret | None, now: float, objection: str = "") -> None:
+        """Answer ``take_wanted``: the secret, or None if there is no such user. Unasked for, it does nothing.
+
+        Args:
+            secret: what to measure the proof with.
+            now: the time.
+            objection: why who has the right proof cannot come in all the same, in words for the peer; "" for nothing.
+                Whoever has not is told no more than without it, and who is in already stays in.
+        """
 
     def rechallenge(self, now: float) -> None:
         """On the authenticator's side, ask for the proof anew, if it was given before and the method can."""
@@ -135,7 +145,7 @@ class Machine:
         wanted, self._wanted = self._wanted, None
         return wanted
 
-    def provide(self, secret: Secret | None, now: float) -> None:
+    def provide(self, secret: Secret | None, now: float, objection: str = "") -> None:
         """Answer ``take_wanted``. Unasked for, it does nothing, as on a peer's side always."""
 
     def rechallenge(self, now: float) -> None:

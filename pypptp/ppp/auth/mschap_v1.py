@@ -7,9 +7,17 @@ from __future__ import annotations
 
 from hmac import compare_digest
 
+from pypptp.causes import cause_of_code
 from pypptp.mppe.keys import keys_for_mschap_v1
 from pypptp.ppp.auth.chap import ChapAuthenticator, ChapPeer, Proof
-from pypptp.ppp.auth.message import WRONG_CREDENTIALS, build_failure, explain, parse_message, printable_text
+from pypptp.ppp.auth.message import (
+    NO_DIALIN_PERMISSION,
+    WRONG_CREDENTIALS,
+    build_failure,
+    explain,
+    parse_message,
+    printable_text,
+)
 from pypptp.ppp.auth.method import RETRIES, Failure, Success
 from pypptp.ppp.auth.mschap import challenge_response
 from pypptp.ppp.auth.secret import Secret
@@ -34,6 +42,7 @@ class MschapV1Authenticator(ChapAuthenticator):
     challenge_length = CHALLENGE_LENGTH
     response_length = VALUE_LENGTH
     retries = RETRIES
+    takes_nt_hash = True
 
     def check(self, identifier: int, challenge: bytes, value: bytes, name: bytes, secret: Secret) -> Proof | None:
         """Return the proof and the keys, None for a wrong response."""
@@ -46,6 +55,10 @@ class MschapV1Authenticator(ChapAuthenticator):
     def refusal(self, next_challenge: bytes, *, retry: bool) -> bytes:
         """Return the message of a Failure."""
         return build_failure(WRONG_CREDENTIALS, next_challenge, retry=retry, version=VERSION, text="Access denied")
+
+    def denial(self, next_challenge: bytes, text: str) -> bytes:
+        """Return the message of a Failure with E=649, the code that comes nearest."""
+        return build_failure(NO_DIALIN_PERMISSION, next_challenge, retry=False, version=VERSION, text=text)
 
 
 class MschapV1Peer(ChapPeer):
@@ -70,4 +83,5 @@ class MschapV1Peer(ChapPeer):
     def judge_failure(self, message: bytes) -> Failure:
         """Return the server's own words and code. R=1 is no reason to try the same password again."""
         parsed = parse_message(message)
-        return Failure(f"authentication failed: {explain(parsed)}", parsed.error, parsed.text)
+        reason = f"authentication failed: {explain(parsed)}"
+        return Failure(reason, parsed.error, parsed.text, cause=cause_of_code(parsed.error))

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections import deque
 from hmac import compare_digest
 
+from pypptp.causes import Cause, cause_of_code
 from pypptp.mppe.keys import keys_for_mschap_v2
 from pypptp.ppp.auth.chap import ChapAuthenticator, ChapPeer, Proof
-from pypptp.ppp.auth.message import WRONG_CREDENTIALS, build_failure, explain, parse_message
+from pypptp.ppp.auth.message import NO_DIALIN_PERMISSION, WRONG_CREDENTIALS, build_failure, explain, parse_message
 from pypptp.ppp.auth.method import RETRIES, Failure, Success
 from pypptp.ppp.auth.mschap import authenticator_response, nt_response_v2
 from pypptp.ppp.auth.secret import Secret
@@ -35,6 +36,7 @@ class MschapV2Authenticator(ChapAuthenticator):
     challenge_length = CHALLENGE_LENGTH
     response_length = VALUE_LENGTH
     retries = RETRIES
+    takes_nt_hash = True
 
     def check(self, identifier: int, challenge: bytes, value: bytes, name: bytes, secret: Secret) -> Proof | None:
         """Return our own proof and the keys, None for a wrong response."""
@@ -48,6 +50,10 @@ class MschapV2Authenticator(ChapAuthenticator):
     def refusal(self, next_challenge: bytes, *, retry: bool) -> bytes:
         """Return the message of a Failure."""
         return build_failure(WRONG_CREDENTIALS, next_challenge, retry=retry, version=VERSION, text="Access denied")
+
+    def denial(self, next_challenge: bytes, text: str) -> bytes:
+        """Return the message of a Failure with E=649, the code that comes nearest."""
+        return build_failure(NO_DIALIN_PERMISSION, next_challenge, retry=False, version=VERSION, text=text)
 
 
 class MschapV2Peer(ChapPeer):
@@ -78,12 +84,15 @@ class MschapV2Peer(ChapPeer):
         nt_hash = self._secret.nt_hash
         expected = authenticator_response(nt_hash, self._response, self._peer_challenge, self._challenge, self._name)
         if parsed.proof is None:
-            return Failure("the server did not prove that it knows the password (no S=)", message=parsed.text)
+            reason = "the server did not prove that it knows the password (no S=)"
+            return Failure(reason, message=parsed.text, cause=Cause.IMPOSTOR)
         if not compare_digest(parsed.proof, bytes.fromhex(expected.removeprefix("S="))):
-            return Failure("the server does not know the password (its S= is wrong)", message=parsed.text)
+            reason = "the server does not know the password (its S= is wrong)"
+            return Failure(reason, message=parsed.text, cause=Cause.IMPOSTOR)
         return Success(self._user, keys_for_mschap_v2(nt_hash, self._response, is_server=False), parsed.text)
 
     def judge_failure(self, message: bytes) -> Failure:
         """Return the server's own words and code. R=1 is no reason to try the same password again."""
         parsed = parse_message(message)
-        return Failure(f"authentication failed: {explain(parsed)}", parsed.error, parsed.text)
+        reason = f"authentication failed: {explain(parsed)}"
+        return Failure(reason, parsed.error, parsed.text, cause=cause_of_code(parsed.error))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from enum import IntEnum
 from hmac import compare_digest
 
+from pypptp.causes import Cause
 from pypptp.ppp.auth.chap import WRONG
 from pypptp.ppp.auth.message import printable_text, text_of
 from pypptp.ppp.auth.method import RETRANSMIT_INTERVAL, SILENCE, TRANSMISSIONS, Failure, Machine, Success
@@ -100,20 +101,23 @@ class PapAuthenticator(Machine):
             else:
                 self._decide(None)
 
-    def provide(self, secret: Secret | None, now: float) -> None:
-        """Answer ``take_wanted``: the user's secret, or None if there is no such user. Unasked for, it does nothing."""
+    def provide(self, secret: Secret | None, now: float, objection: str = "") -> None:
+        """Answer ``take_wanted``; see ``AuthMachine.provide``."""
         if self._request is None or self._verdict is not None:
             return
         self._wanted = None
         password = self._request[1]
         measure = secret if secret is not None else Secret(self._random(6).hex())
         right = _is_password(password, measure)
-        self._decide(secret if right else None)
+        self._decide(secret if right else None, objection)
 
-    def _decide(self, secret: Secret | None) -> None:
+    def _decide(self, secret: Secret | None, objection: str = "") -> None:
         assert self._request is not None, "a verdict is about a Request"
         name = self._request[0]
-        if secret is not None:
+        if secret is not None and objection:
+            self._verdict = (PapCode.AUTHENTICATE_NAK, objection.encode()[:LONGEST_FIELD])
+            self._fail(Failure(objection, name=printable_text(name), cause=Cause.NO_PERMISSION))
+        elif secret is not None:
             self._verdict = (PapCode.AUTHENTICATE_ACK, b"Access granted")
             self.outcome = Success(text_of(name))
         else:
@@ -134,9 +138,11 @@ class PapAuthenticator(Machine):
 
 
 def _is_password(octets: bytes, secret: Secret) -> bool:
+    # Worked out even where the password itself is known: the time must not tell what is known, or of whom.
+    nt_hash = nt_password_hash(text_of(octets))
     expected = secret.octets
     if expected is None:
-        return compare_digest(nt_password_hash(text_of(octets)), secret.nt_hash)
+        return compare_digest(nt_hash, secret.nt_hash)
     # Equal only in whole: compare_digest knows the lengths.
     return bool(expected) and compare_digest(octets, expected)
 
@@ -157,9 +163,10 @@ class PapPeer(Machine):
     def start(self, now: float) -> None:
         """LCP is open: send the Request."""
         if self._password is None:
-            self._fail(Failure("PAP needs the password itself, not its NT hash"))
+            self._fail(Failure("PAP needs the password itself, not its NT hash", cause=Cause.METHOD))
         elif max(len(self._name), len(self._password)) > LONGEST_FIELD:
-            self._fail(Failure(f"PAP carries names and passwords of {LONGEST_FIELD} octets at most"))
+            reason = f"PAP carries names and passwords of {LONGEST_FIELD} octets at most"
+            self._fail(Failure(reason, cause=Cause.METHOD))
         else:
             self._transmit(now)
 
@@ -189,4 +196,5 @@ class PapPeer(Machine):
         if len(self._sent) < TRANSMISSIONS:
             self._transmit(now)
         else:
-            self._fail(Failure(f"no answer to {TRANSMISSIONS} PAP Authenticate-Requests"))
+            reason = f"no answer to {TRANSMISSIONS} PAP Authenticate-Requests"
+            self._fail(Failure(reason, cause=Cause.TIMED_OUT))

@@ -38,6 +38,11 @@ class Secret:
         return f"Secret({'a hash' if self.password is None else 'a password'})"
 
     @property
+    def is_hashed(self) -> bool:
+        """Whether the NT hash is known without further work."""
+        return self._nt_hash is not None
+
+    @property
     def nt_hash(self) -> bytes:
         """The 16 octets of NtPasswordHash."""
         if self._nt_hash is None:

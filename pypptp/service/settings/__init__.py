@@ -7,12 +7,13 @@ Each field is an option: ``lcp_echo_interval`` is ``--lcp-echo-interval`` on the
 from pypptp.service.settings.client import PRIVATE_NETWORKS, ClientSettings
 from pypptp.service.settings.common import MPPE_METHODS, CommonSettings
 from pypptp.service.settings.making import COMMANDS, Flags, Settings, as_flags, make_settings
-from pypptp.service.settings.server import EVERY_ADDRESS, LONGEST_TIME, MOST_WORKERS, ServerSettings
+from pypptp.service.settings.server import EVERY_ADDRESS, LONGEST_TIME, MOST_CONNECTIONS, MOST_WORKERS, ServerSettings
 
 __all__ = [
     "COMMANDS",
     "EVERY_ADDRESS",
     "LONGEST_TIME",
+    "MOST_CONNECTIONS",
     "MOST_WORKERS",
     "MPPE_METHODS",
     "PRIVATE_NETWORKS",

@@ -3,19 +3,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated, ClassVar
 
 from pypptp.errors import ConfigurationError
 from pypptp.service.kinds import (
     Choice,
+    File,
     Flag,
+    InstanceName,
     Integer,
     Interface,
     ListOf,
     NumberChoice,
     Seconds,
+    Text,
 )
 from pypptp.service.options import Described, options_of
+
+LONGEST_HOOK = 3600.0
+"""Seconds that a program may be given to run in; the server waits for it when it ends."""
 
 MPPE_METHODS = frozenset({"mschap-v2", "mschap"})
 """The only ways of logging in that yield MPPE keys (RFC 3079)."""
@@ -72,12 +79,46 @@ class CommonSettings:
     lcp_echo_failure: Annotated[
         int, Described("Unanswered LCP echo requests after which the session ends; 0 never ends it", Integer(0, 1000))
     ] = 4
+    allow_multicast: Annotated[
+        bool, Described("Let packets to multicast and broadcast addresses out of the tunnel", Flag())
+    ] = False
     ifname: Annotated[
         str | None,
         Described(
             "Name of the tunnel's interface; %d is the next free unit",
             Interface(pattern=True),
             default_text="ppp%d: ppp0, ppp1, ...",
+        ),
+    ] = None
+    ip_up: Annotated[
+        Path | None,
+        Described("Program to run when a tunnel is up, with pppd's arguments and environment", File()),
+    ] = None
+    ip_down: Annotated[
+        Path | None, Described("Program to run when a tunnel that was up has gone; the same, and why it went", File())
+    ] = None
+    hook_timeout: Annotated[
+        float,
+        Described(
+            "Time these programs have until they are killed, with what they have started",
+            Seconds(LONGEST_HOOK, off=False),
+        ),
+    ] = 30.0
+    ipparam: Annotated[
+        str | None,
+        Described(
+            "Sixth argument of these programs",
+            Text("TEXT", empty=True),
+            default_text="on a server the address the client comes from",
+        ),
+    ] = None
+    linkname: Annotated[str | None, Described("What they are told as LINKNAME", Text("NAME"))] = None
+    instance: Annotated[
+        str | None,
+        Described(
+            "Name to ask this process by, see pypptp status; also in the journal of changes",
+            InstanceName(),
+            default_text="server or client",
         ),
     ] = None
     log_level: Annotated[

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from math import inf
+
 from pypptp.capture.descriptions import describe_control, describe_ppp, is_message
 from pypptp.gre import parse_header
 from pypptp.ppp.protocols import name, split_frame
@@ -11,10 +13,16 @@ SHOWN_ENTRIES = 24
 LONGEST_TEXT = 150
 
 
-def annotate(transcript: Transcript) -> list[str]:
-    """Describe the end of a transcript, one line for each message and remark."""
+def annotate(transcript: Transcript, most: int = SHOWN_ENTRIES) -> list[str]:
+    """Describe what led to the verdict: the last entries before it, one line for each message and remark.
+
+    Args:
+        transcript: what happened.
+        most: entries shown.
+    """
     lines = []
-    for entry in transcript.entries[-SHOWN_ENTRIES:]:
+    judged = inf if transcript.judged is None else transcript.judged
+    for entry in [entry for entry in transcript.entries if entry.time <= judged][-most:]:
         head = f"{entry.time:9.3f} {entry.direction} "
         if entry.layer is Layer.CONTROL:
             lines += [f"{head}control {text}" for text in _control_texts(entry.octets)]

@@ -74,6 +74,7 @@ class Call:
         highest: the highest number received, None before the first.
         acknowledged: the highest number the target acknowledged.
         acknowledging: whether we acknowledge.
+        ack_delay: seconds an acknowledgement waits for a frame to travel with.
         answers_echoes: answer LCP Echo-Requests.
         answers_terminate: answer LCP Terminate-Requests.
         undecryptable: encrypted frames that made no sense.
@@ -106,6 +107,7 @@ class Call:
         self.highest: int | None = None
         self.acknowledged: int | None = None
         self.acknowledging = True
+        self.ack_delay = ACK_DELAY
         self.answers_echoes = True
         self.answers_terminate = True
         self.undecryptable = 0
@@ -147,14 +149,18 @@ class Call:
     def send(self, protocol: int, packet: ControlPacket | bytes, *, sequence: int | None = None) -> int:
         """Send a packet in clear, with all header octets; returns its GRE number."""
         information = packet if isinstance(packet, bytes) else packet.build()
-        return self.send_frame(ADDRESS_CONTROL + protocol.to_bytes(2, "big") + information, sequence=sequence)
+        return self.send_frame(self.field(protocol, information) + information, sequence=sequence)
+
+    def field(self, protocol: int, information: bytes) -> bytes:
+        """Return what stands before the information of a frame: address, control and protocol, in full."""
+        return ADDRESS_CONTROL + protocol.to_bytes(2, "big")
 
     def encrypt(self, packet: bytes, protocol: int = Protocol.IPV4) -> bytes:
         """Return the PPP frame that carries a packet encrypted; the key moves on, sent or not."""
         assert self.encryptor is not None, "CCP is open"
         inner = protocol.to_bytes(2, "big") + packet
-        field = ADDRESS_CONTROL + Protocol.COMPRESSED.to_bytes(2, "big")
-        return field + self.encryptor.encrypt_frame(inner)
+        information = self.encryptor.encrypt_frame(inner)
+        return self.field(Protocol.COMPRESSED, information) + information
 
     def send_ip(self, packet: bytes, protocol: int = Protocol.IPV4) -> int:
         """Send a packet encrypted, or in clear where there is no MPPE; returns its GRE number."""
@@ -311,7 +317,7 @@ class Call:
         if self.highest is None or (header.sequence - self.highest) & SEQUENCE_MASK < 1 << 31:
             self.highest = header.sequence
         if self.acknowledging and self._ack_timer is None:
-            self._ack_timer = self._loop.call_later(ACK_DELAY, self._acknowledge_now)
+            self._ack_timer = self._loop.call_later(self.ack_delay, self._acknowledge_now)
         payload = datagram[header.header_length : header.header_length + header.payload_length]
         parts = split_frame(payload)
         if parts is not None:
@@ -338,6 +344,9 @@ class Call:
             self.send(Protocol.LCP, ControlPacket(Code.ECHO_REPLY, packet.identifier, reply))
         elif packet is not None and packet.code == Code.TERMINATE_REQUEST and self.answers_terminate:
             self.send(Protocol.LCP, ControlPacket(Code.TERMINATE_ACK, packet.identifier))
+        self._keep(frame)
+
+    def _keep(self, frame: Frame) -> None:
         self.frames.put(frame)
 
     def _acknowledge_now(self) -> None:

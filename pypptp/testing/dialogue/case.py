@@ -75,6 +75,7 @@ class Case:
         network: the way to it.
         transcript: what happened.
         stages: the steps up, one by one.
+        make_call: makes a call of the arguments of Call; for those who hold calls in another way.
     """
 
     def __init__(self, target: Target, network: Network, number: int = 0) -> None:
@@ -92,6 +93,7 @@ class Case:
             target.role, target.user, target.password, inner_network=(inner + 1, inner + 2), random=target.random
         )
         self.transcript = Transcript(asyncio.get_running_loop().time())
+        self.make_call: Callable[..., Call] = Call
         self._controls: list[Control] = []
         self._calls: list[Call] = []
         self._channels: list[GreChannel] = []
@@ -173,7 +175,7 @@ class Case:
             self._channels.append(gre)
             return gre
 
-        call = Call(
+        call = self.make_call(
             control,
             call_id,
             peer_call_id,

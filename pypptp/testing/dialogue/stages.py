@@ -183,12 +183,16 @@ class Stages:
 
     def respond(self, call: Call, login: Login, *, name: bytes | None = None, nt_hash: bytes | None = None) -> None:
         """Send the Response to a Challenge; another name and hash than the right ones where given."""
+        call.send(Protocol.CHAP, self.response(login, name=name, nt_hash=nt_hash))
+
+    def response(self, login: Login, *, name: bytes | None = None, nt_hash: bytes | None = None) -> ControlPacket:
+        """Return the Response to a Challenge."""
         name = self.user if name is None else name
         login.peer_challenge = self.random(CHALLENGE_LENGTH)
         login.response = nt_response_v2(login.challenge, login.peer_challenge, name, nt_hash or self.nt_hash)
         value = login.peer_challenge + bytes(8) + login.response + b"\0"
         login.packet = ControlPacket(ChapCode.RESPONSE, login.identifier, build_value(value, name))
-        call.send(Protocol.CHAP, login.packet)
+        return login.packet
 
     async def verdict(self, call: Call, login: Login) -> bool:
         """Wait for Success or Failure; returns which. A Success leaves keys in the call."""
@@ -225,6 +229,10 @@ class Stages:
         if packet is None or value is None or len(value[0]) != 49:
             raise Unreached(f"no MS-CHAPv2 Response came{call.what_else()}")
         login.packet = packet
+        return self.take_response(login, value)
+
+    def take_response(self, login: Login, value: tuple[bytes, bytes]) -> bool:
+        """Take Value and Name of a client's Response; returns whether it is right."""
         login.peer_challenge, login.response = value[0][:16], value[0][24:48]
         return login.response == nt_response_v2(login.challenge, login.peer_challenge, value[1], self.nt_hash)
 
@@ -298,9 +306,13 @@ class Stages:
             return (Code.CONFIGURE_ACK if wanted == right else Code.CONFIGURE_NAK), right
 
         agreement = await negotiate(call, Protocol.IPCP, options, judge)
-        call.address = _address(agreement.ours)
-        call.gateway = _address(agreement.theirs)
+        call.address, call.gateway = self.addresses(agreement)
         return agreement
+
+    @staticmethod
+    def addresses(agreement: Agreement) -> tuple[IPv4Address, IPv4Address]:
+        """Return our inner address and the target's, zero where none was named."""
+        return _address(agreement.ours), _address(agreement.theirs)
 
     async def settle(self, call: Call) -> None:
         """Give the target's system a moment to set up its interface: wait for the first answer to a ping."""

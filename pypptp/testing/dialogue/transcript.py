@@ -60,11 +60,13 @@ class Transcript:
 
     Attributes:
         began: the clock's reading when the check began.
+        judged: seconds from then until the verdict; what came later is only the taking down. None before.
         left_out: entries in the middle that were not kept.
     """
 
     def __init__(self, began: float) -> None:
         self.began = began
+        self.judged: float | None = None
         self.left_out = 0
         self._first: list[Entry] = []
         self._last: deque[Entry] = deque(maxlen=KEPT)

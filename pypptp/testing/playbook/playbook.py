@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Mapping
 from enum import IntEnum
 from ipaddress import IPv4Address
 from types import TracebackType
-from typing import Any, TypeVar, overload
+from typing import Any, Self, TypeVar, overload
 
 from pypptp.control import printable
 from pypptp.control.messages import (
@@ -98,9 +98,7 @@ class Playbook:
         self.case = self._runner.run(begin())
 
     @classmethod
-    def against_server(
-        cls, users: Mapping[str, str] | None = None, *, config: EndpointConfig | None = None
-    ) -> Playbook:
+    def against_server(cls, users: Mapping[str, str] | None = None, *, config: EndpointConfig | None = None) -> Self:
         """Play the client against a server of this project's, in memory.
 
         Args:
@@ -112,14 +110,12 @@ class Playbook:
     @classmethod
     def against_client(
         cls, user: str = memory.USER, password: str = memory.PASSWORD, *, config: EndpointConfig | None = None
-    ) -> Playbook:
+    ) -> Self:
         """Play the server against a client of this project's, in memory."""
         return cls._in_memory(Role.CLIENT, {user: password}, config)
 
     @classmethod
-    def with_server(
-        cls, address: str, port: int = 1723, *, user: str, password: str, timeout: float = TIMEOUT
-    ) -> Playbook:
+    def with_server(cls, address: str, port: int = 1723, *, user: str, password: str, timeout: float = TIMEOUT) -> Self:
         """Play the client with a real server (Linux, root): one of your own.
 
         Raises:
@@ -142,7 +138,7 @@ class Playbook:
         user: str,
         password: str,
         timeout: float = TIMEOUT,
-    ) -> Playbook:
+    ) -> Self:
         """Play the server with a real client (Linux, root), started by ``command``; it logs in with these.
 
         ``{server}`` in the command stands for the address it is to connect to.
@@ -157,14 +153,14 @@ class Playbook:
         return cls(make)
 
     @classmethod
-    def _in_memory(cls, role: Role, users: Mapping[str, str] | None, config: EndpointConfig | None) -> Playbook:
+    def _in_memory(cls, role: Role, users: Mapping[str, str] | None, config: EndpointConfig | None) -> Self:
         def make() -> tuple[Target, Network]:
             peers = memory.Peers(role, users=users, config=config)
             return memory.target_of(peers), memory.MemoryNetwork(peers)
 
         return cls(make, loop_factory=VirtualLoop)
 
-    def __enter__(self) -> Playbook:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

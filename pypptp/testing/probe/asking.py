@@ -21,6 +21,7 @@ from pypptp.testing.dialogue.control import Control, call_request, start_request
 from pypptp.testing.dialogue.network import Network
 from pypptp.testing.dialogue.stages import Answer, acknowledge, negotiate
 from pypptp.testing.dialogue.verdicts import Failed
+from pypptp.testing.personas import looks_like
 from pypptp.testing.playbook.lines import METHODS
 from pypptp.testing.probe.findings import (
     CallFindings,
@@ -131,6 +132,14 @@ class _Asking:
                 bearer=reply.bearer_capabilities,
                 answers_echo=await control.echo(_ECHO_IDENTIFIER) is not None,
                 seconds=round(seconds, 6),
+                looks_like=looks_like(
+                    printable(reply.host_name),
+                    printable(reply.vendor_name),
+                    reply.firmware_revision,
+                    reply.maximum_channels,
+                    reply.framing_capabilities,
+                    reply.bearer_capabilities,
+                ),
             )
         finally:
             await case.close()

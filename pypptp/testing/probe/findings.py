@@ -23,6 +23,7 @@ class ControlFindings:
         bearer: its Bearer Capabilities.
         answers_echo: whether an Echo-Request is answered.
         seconds: from the request to the reply.
+        looks_like: the servers that say just this of themselves, by the names of the personas.
     """
 
     version: int
@@ -35,6 +36,7 @@ class ControlFindings:
     bearer: int
     answers_echo: bool
     seconds: float
+    looks_like: list[str] = field(default_factory=list)
 
 
 @dataclass(slots=True)

@@ -16,6 +16,8 @@ The list this began with was held against the RFCs. What was wrong there is righ
 * lcp/5.6/1: Identification is RFC 1570 section 1.1, not 2.1.
 * lcp/5.8/2 was MUST; RFC 1661 section 5.8 says SHOULD.
 * auth/chap/3: repeated Responses are in RFC 1994 section 4.1, not 4.2.
+* ipcp/7/1 was MUST; RFC 1661 section 4.1 has Terminate-Ack for a Configure-Request in state Closed. To defer it is what
+  peers that begin so need.
 """
 
 from __future__ import annotations
@@ -600,7 +602,7 @@ ipcp/6/1 SHOULD RFC 5072
   ? IPV6CP when not supported
   = Protocol-Reject; IPv4 session goes on (accel-ppp issue 57)
 
-ipcp/7/1 MUST RFC 1661 3.6
+ipcp/7/1 POLICY RFC 1661 3.6, 4.1
   ? IPCP before CCP finishes while MPPE is required (Windows, MikroTik order)
   = deferred without Terminate-Ack (accel-ppp issue 353), then completes
 

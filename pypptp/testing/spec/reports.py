@@ -7,14 +7,16 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 from xml.etree import ElementTree
 
+from pypptp.testing.dialogue.annotation import annotate
 from pypptp.testing.dialogue.verdicts import Verdict
 from pypptp.testing.spec.runner import Outcome, Result
 
+EXPLAINED = (Verdict.FAIL, Verdict.NONSTRICT)
 _PRINTABLE = {**{code: f"\\x{code:02x}" for code in range(0x20)}, 0x0A: "\n", 0x09: "\t"}
 
 
 def as_json(outcome: Outcome, expected: Sequence[str] = ()) -> dict[str, Any]:
-    """Return a whole run as one object."""
+    """Return a whole run as one object; what failed, or would with ``--strict``, with the exchange in words."""
     return {
         "results": [_as_object(result, expected) for result in outcome.results],
         "sanity": [_as_object(result, expected) for result in outcome.sanity],
@@ -32,6 +34,7 @@ def _as_object(result: Result, expected: Sequence[str]) -> dict[str, Any]:
         "level": result.level.value,
         "seconds": round(result.seconds, 3),
         "expected_failure": is_expected(result.id, expected),
+        "transcript": annotate(result.transcript) if result.transcript and result.verdict in EXPLAINED else [],
     }
 
 

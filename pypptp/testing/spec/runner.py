@@ -24,6 +24,8 @@ FIRST, LAST = "sanity/first", "sanity/last"
 
 ENDS_THE_TARGET: Final = 100
 """Checks of this order and above come after the last sanity conversation: the target is gone afterwards."""
+USUAL_TIMEOUT: Final = 2.0
+"""Seconds of ``--timeout`` that the checks' deadlines are meant for."""
 OTHER_SIDE: Final = "this one is about a {} under test"
 
 
@@ -180,6 +182,8 @@ class Run:
         deadline: float,
     ) -> Result:
         loop = asyncio.get_running_loop()
+        # Whoever waits longer for each answer needs longer for all of them.
+        deadline *= max(1.0, self.target.timeout / USUAL_TIMEOUT)
         case = Case(self.target, self._make_network(), next(self._numbers))
         began = loop.time()
         verdict = Verdict.PASS
@@ -201,6 +205,7 @@ class Run:
         except (PptpError, OSError) as error:
             verdict, actual = Verdict.FAIL, f"{type(error).__name__}: {error}"
         finally:
+            case.transcript.judged = loop.time() - case.transcript.began
             await case.close()
         if level is Level.INFO and verdict in (Verdict.PASS, Verdict.NONSTRICT):
             verdict = Verdict.INFO

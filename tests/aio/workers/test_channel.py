@@ -1,12 +1,13 @@
 import asyncio
 import contextlib
 import socket
+from ipaddress import IPv4Address
 from pathlib import Path
 
 import pytest
 
 from pypptp.aio.workers.channel import Channel, channel_pair, receive_message
-from pypptp.aio.workers.messages import BadMessage, ConnectionClosed, End, Message, Ready, Serve, SessionDown, encode
+from pypptp.aio.workers.messages import BadMessage, ConnectionClosed, End, GiveBack, Message, Ready, Serve, encode
 from tests.aio.dialling import until
 
 
@@ -43,17 +44,17 @@ def test_messages_and_a_connection_pass_in_order() -> None:
         sender, receiver = here.channel(left), there.channel(right)
         ours, theirs = socket.socketpair()
         sender.send(Ready())
-        sender.send(Serve(), theirs)
+        sender.send(Serve(7), theirs)
         sender.send(End("enough"))
         assert theirs.fileno() == -1, "our own descriptor is closed when it is handed over"
         await until(lambda: len(there.messages) == 3)
-        assert there.messages == [Ready(), Serve(), End("enough")]
+        assert there.messages == [Ready(), Serve(7), End("enough")]
         (connection,) = there.connections
         assert not connection.get_inheritable()
         with connection, ours:
             connection.send(b"hello")
             assert ours.recv(10) == b"hello"
-        receiver.send(ConnectionClosed())
+        receiver.send(ConnectionClosed(7))
         await until(lambda: here.messages)
         sender.close()
         sender.close()
@@ -70,17 +71,17 @@ def test_an_end_that_does_not_read() -> None:
         sender = Log().channel(left)
         sent = 0
         while not sender.waiting:
-            sender.send(SessionDown(sent))
+            sender.send(GiveBack(IPv4Address(sent)))
             sent += 1
             assert sent < 100_000
         ours, theirs = socket.socketpair()
-        sender.send(Serve(), theirs)
+        sender.send(Serve(7), theirs)
         waiting = sender.waiting
         assert waiting >= 2
         there = Log()
         receiver = there.channel(right)
         await until(lambda: len(there.messages) == sent + 1)
-        assert there.messages == [*(SessionDown(number) for number in range(sent)), Serve()]
+        assert there.messages == [*(GiveBack(IPv4Address(number)) for number in range(sent)), Serve(7)]
         assert sender.waiting == 0
         there.connections[0].close()
         ours.close()
@@ -97,16 +98,16 @@ def test_what_was_not_handed_over_is_closed() -> None:
         left, right = channel_pair()
         sender = Log().channel(left)
         while not sender.waiting:
-            sender.send(SessionDown(1))
+            sender.send(GiveBack(IPv4Address(1)))
         ours, theirs = socket.socketpair()
-        sender.send(Serve(), theirs)
+        sender.send(Serve(7), theirs)
         sender.close()
         # Whoever is at the other end of the connection notices.
         assert ours.recv(1) == b""
         ours.close()
         right.close()
         ours, theirs = socket.socketpair()
-        sender.send(Serve(), theirs)
+        sender.send(Serve(7), theirs)
         sender.send(Ready())
         assert ours.recv(1) == b""
         ours.close()
@@ -122,7 +123,7 @@ def test_the_other_end_goes_with_messages_on_the_way() -> None:
         here = Log()
         sender = here.channel(left)
         ours, theirs = socket.socketpair()
-        sender.send(Serve(), theirs)
+        sender.send(Serve(7), theirs)
         right.send(encode(End("last words")))
         right.close()
         # What it said before it went still counts; it is lost once.

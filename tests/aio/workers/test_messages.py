@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pypptp.aio.figures import SessionFigures
 from pypptp.aio.register import SessionEntry
 from pypptp.aio.workers.messages import (
     LARGEST_MESSAGE,
@@ -19,6 +20,8 @@ from pypptp.aio.workers.messages import (
     encode,
 )
 from pypptp.auth.account import Account, AddressRule
+from pypptp.auth.leases import LeaseRequest
+from tests.aio.entries import session_entry
 
 # Names and passwords that are no UTF-8 come as lone surrogates.
 texts = st.text(st.characters(codec=None), max_size=40)
@@ -43,11 +46,23 @@ entries = st.builds(
     call_id=st.integers(1, 65_535),
     user=texts,
     peer=st.ip_addresses(v=4),
+    local=st.ip_addresses(v=4),
     address=st.ip_addresses(v=4),
     interface=texts,
     since=st.floats(0, 1e9),
+    method=texts,
+    encryption=texts,
+    mtu=st.integers(68, 65_535),
+    dns=st.lists(st.ip_addresses(v=4), max_size=2).map(tuple),
 )
-for kind, strategy in ((AddressRule, rules), (Account, accounts), (SessionEntry, entries)):
+seconds = st.none() | st.floats(0, 1e9)
+figures = st.builds(SessionFigures, echo_round_trip=seconds, ack_round_trip=seconds)
+for kind, strategy in (
+    (AddressRule, rules),
+    (Account, accounts),
+    (SessionEntry, entries),
+    (SessionFigures, figures),
+):
     st.register_type_strategy(kind, strategy)
 st.register_type_strategy(IPv4Address, st.ip_addresses(v=4))
 
@@ -78,12 +93,14 @@ def test_anything_else_is_refused(data: bytes) -> None:
         b'["Serve",1]',
         b'["End"]',
         b'["End",5]',
-        b'["SessionDown",true]',
-        b'["SessionDown","7"]',
+        b'["Disconnect",true,"enough"]',
+        b'["Disconnect","7","enough"]',
+        b'["SessionDown",7]',
+        b'["SessionDown",[7,"enough",2,1,1,1]]',
         b'["Account","a","b",null,[],""]',
         b'["GiveBack","10.0.0.256"]',
         b'["GiveBack",167772161]',
-        b'["LeaseQuestion",1,"alice",[[[true,"10.0.0.1/33"]]]]',
+        b'["LeaseQuestion",1,["alice",[[[true,"10.0.0.1/33"]]],"",7]]',
         b'["AccountAnswer",1,["alice","secret",null,[[]]],""]',
         b"[" * 50_000,
     ],
@@ -101,8 +118,8 @@ def test_one_that_is_too_long() -> None:
 
 def test_the_form_on_the_wire() -> None:
     rule, _ = AddressRule.from_words(["!10.0.0.1", "10.0.0.0/8"])
-    assert encode(LeaseQuestion(3, "alice", rule)) == (
-        b'["LeaseQuestion",3,"alice",[[[false,"10.0.0.1/32"],[true,"10.0.0.0/8"]]]]'
+    assert encode(LeaseQuestion(3, LeaseRequest(user="alice", rule=rule, pool="staff", call_id=7))) == (
+        b'["LeaseQuestion",3,["alice",[[[false,"10.0.0.1/32"],[true,"10.0.0.0/8"]]],"staff",7]]'
     )
     assert encode(AccountQuestion(4, "d\\\udcff", "pptpd")) == b'["AccountQuestion",4,"d\\\\\\udcff","pptpd"]'
     assert encode(AccountAnswer(4, None, "")) == b'["AccountAnswer",4,null,""]'
@@ -114,12 +131,5 @@ def test_a_password_is_not_in_the_messages_repr() -> None:
 
 
 def test_a_whole_number_of_seconds() -> None:
-    entry = SessionEntry(
-        call_id=1,
-        user="alice",
-        peer=IPv4Address("10.0.0.1"),
-        address=IPv4Address("10.0.0.2"),
-        interface="ppp0",
-        since=5,
-    )
+    entry = session_entry(since=5)
     assert decode(encode(SessionUp(entry))) == SessionUp(entry)

@@ -15,7 +15,9 @@ from typing import Any
 import pytest
 
 from pypptp.aio import server as server_module
-from pypptp.aio.register import SessionEntry
+from pypptp.aio.admission import NO_CONNECTION_LIMITS, ConnectionLimits
+from pypptp.aio.figures import SessionFigures
+from pypptp.aio.register import SessionEnd, SessionEntry
 from pypptp.aio.server import ServerConfig
 from pypptp.aio.workers import parent as module
 from pypptp.aio.workers.channel import Channel
@@ -23,8 +25,16 @@ from pypptp.aio.workers.messages import (
     AccountAnswer,
     AccountQuestion,
     Begin,
+    ConnectionCalled,
     ConnectionClosed,
+    ConnectionSettled,
+    Disconnect,
+    Drain,
+    Drained,
     End,
+    EndConnection,
+    FiguresAnswer,
+    FiguresQuestion,
     GiveBack,
     LeaseAnswer,
     LeaseQuestion,
@@ -36,13 +46,14 @@ from pypptp.aio.workers.messages import (
 )
 from pypptp.aio.workers.parent import Parent, describe_status
 from pypptp.aio.workers.worker import share_of
-from pypptp.auth.account import ANY_ADDRESS, Account
+from pypptp.auth.account import Account
 from pypptp.auth.address_pool import AddressPool
-from pypptp.auth.leases import PoolLeases
+from pypptp.auth.leases import LeaseRequest, PoolLeases
 from pypptp.endpoint import EndpointConfig
 from pypptp.errors import NetworkError
 from pypptp.ppp.config import LinkConfig
 from tests.aio.dialling import until
+from tests.aio.entries import session_end, session_entry
 
 ADDRESSES = [IPv4Address("192.168.0.50"), IPv4Address("192.168.0.51")]
 SETTINGS = (("local", "192.168.0.1"),)
@@ -110,7 +121,9 @@ class Users:
 class Office:
     """A parent and its fakes."""
 
-    def __init__(self, make: Callable[[int, socket.socket], Fake]) -> None:
+    def __init__(
+        self, make: Callable[[int, socket.socket], Fake], limits: ConnectionLimits = NO_CONNECTION_LIMITS
+    ) -> None:
         self.fakes: list[Fake] = []
         self._make = make
         self._clients: list[socket.socket] = []
@@ -120,6 +133,7 @@ class Office:
             local=IPv4Address("192.168.0.1"),
             listen=IPv4Address("127.0.0.1"),
             port=0,
+            connections=limits,
         )
         self.parent = Parent(
             config,
@@ -128,13 +142,26 @@ class Office:
             authority=Users(),
             leases=PoolLeases(self.pool),
             launch=self._launch,
+            watcher=self,
         )
+        self.ups: list[SessionEntry] = []
+        self.downs: list[SessionEnd] = []
+        self.closed = 0
 
     def _launch(self, end: socket.socket, gre: socket.socket) -> Fake:
         assert gre.fileno() >= 0
         fake = self._make(len(self.fakes), end)
         self.fakes.append(fake)
         return fake
+
+    def session_up(self, entry: SessionEntry) -> None:
+        self.ups.append(entry)
+
+    def session_down(self, end: SessionEnd) -> None:
+        self.downs.append(end)
+
+    def connection_closed(self) -> None:
+        self.closed += 1
 
     def dial(self) -> socket.socket:
         assert self.parent._listener is not None
@@ -168,25 +195,16 @@ def shares(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) ->
 
 
 @asynccontextmanager
-async def office(make: Callable[[int, socket.socket], Fake] = Fake) -> AsyncIterator[Office]:
-    made = Office(make)
+async def office(
+    make: Callable[[int, socket.socket], Fake] = Fake, *, limits: ConnectionLimits = NO_CONNECTION_LIMITS
+) -> AsyncIterator[Office]:
+    made = Office(make, limits)
     try:
         await made.parent.start()
         yield made
         await made.parent.stop(grace=0.2)
     finally:
         made.close()
-
-
-def entry(call_id: int, since: float = 5.0) -> SessionEntry:
-    return SessionEntry(
-        call_id=call_id,
-        user="alice",
-        peer=IPv4Address("10.0.0.9"),
-        address=ADDRESSES[0],
-        interface="ppp0",
-        since=since,
-    )
 
 
 def test_workers_are_told_who_they_are_and_that_it_is_over(shares: list[range | None]) -> None:
@@ -215,7 +233,7 @@ def test_a_connection_goes_to_the_least_loaded() -> None:
             clients[0].send(b"hello")
             first.connections[0].setblocking(True)
             assert first.connections[0].recv(10) == b"hello"
-            second.say(ConnectionClosed())
+            second.say(ConnectionClosed(second.heard(Serve)[0].number))
             await until(lambda: here.loads == [2, 1])
             here.dial()
             await until(lambda: here.loads == [2, 2])
@@ -245,11 +263,16 @@ def test_one_pool_for_all() -> None:
     async def scenario() -> None:
         async with office() as here:
             first, second = here.fakes
-            first.say(LeaseQuestion(1, "alice", ANY_ADDRESS))
+            first.say(LeaseQuestion(1, LeaseRequest(user="alice")))
             await until(lambda: first.heard(LeaseAnswer) == [LeaseAnswer(1, ADDRESSES[0])])
-            second.say(LeaseQuestion(1, "bob", ANY_ADDRESS))
-            second.say(LeaseQuestion(2, "carol", ANY_ADDRESS))
-            await until(lambda: second.heard(LeaseAnswer) == [LeaseAnswer(1, ADDRESSES[1]), LeaseAnswer(2, None)])
+            second.say(LeaseQuestion(1, LeaseRequest(user="bob")))
+            second.say(LeaseQuestion(2, LeaseRequest(user="carol")))
+            await until(
+                lambda: (
+                    second.heard(LeaseAnswer)
+                    == [LeaseAnswer(1, ADDRESSES[1]), LeaseAnswer(2, None, "no address left in the pool")]
+                )
+            )
             # What is not on loan to it, a worker cannot give back.
             second.say(GiveBack(ADDRESSES[0]))
             first.say(GiveBack(ADDRESSES[0]))
@@ -260,19 +283,170 @@ def test_one_pool_for_all() -> None:
     asyncio.run(scenario())
 
 
+def test_limits_hold_for_all_workers_together() -> None:
+    async def scenario() -> None:
+        async with office(limits=ConnectionLimits(starting=2, per_address=3)) as here:
+            first, second = here.fakes
+            here.dial()
+            here.dial()
+            await until(lambda: first.heard(Serve) and second.heard(Serve))
+            first.say(ConnectionCalled(1))
+            second.say(ConnectionCalled(2))
+            await until(lambda: all(start.called for start in here.parent._admission._starting.values()))
+            here.dial()
+            # All from one address, none of them stale: the newcomer has to go, and is told by the worker.
+            await until(lambda: len(first.heard(Serve)) == 2)
+            assert first.heard(Serve) == [Serve(1), Serve(3, "full")]
+            first.say(ConnectionClosed(3))
+            first.say(ConnectionSettled(1, True))
+            second.say(ConnectionSettled(2, True))
+            await until(lambda: here.parent._admission.starting == 0)
+            here.dial()
+            await until(lambda: len(first.heard(Serve)) == 3)
+            here.dial()
+            await until(lambda: len(second.heard(Serve)) == 2)
+            assert (first.heard(Serve)[-1], second.heard(Serve)[-1]) == (Serve(4), Serve(5, "address"))
+            first.say(ConnectionSettled(1, False))
+            await until(lambda: here.parent._admission.starting == 2)
+            # A worker that ends takes its connections along.
+            first.exit(1)
+            await until(lambda: len(here.parent._admission) == 1)
+
+    asyncio.run(scenario())
+
+
+def test_a_connection_is_ended_by_the_worker_that_has_it() -> None:
+    async def scenario() -> None:
+        async with office() as here:
+            first, second = here.fakes
+            here.dial()
+            here.dial()
+            await until(lambda: first.heard(Serve) and second.heard(Serve))
+            here.parent.end_connection(2, "enough")
+            here.parent.end_connection(3, "nobody's")
+            await until(lambda: second.heard(EndConnection) == [EndConnection(2, "enough")])
+            assert first.heard(EndConnection) == []
+
+    asyncio.run(scenario())
+
+
 def test_the_list_of_sessions() -> None:
     async def scenario() -> None:
         async with office() as here:
             first, second = here.fakes
-            first.say(SessionUp(entry(7, since=9.0)))
-            second.say(SessionUp(entry(40_000, since=3.0)))
+            late, early, end = session_entry(7, since=9.0), session_entry(40_000, since=3.0), session_end(40_000)
+            first.say(SessionUp(late))
+            second.say(SessionUp(early))
             await until(lambda: len(here.parent.sessions) == 2)
-            assert here.parent.sessions == [(2, entry(40_000, since=3.0)), (1, entry(7, since=9.0))]
-            second.say(SessionDown(40_000))
-            second.say(SessionDown(40_000))
-            await until(lambda: here.parent.sessions == [(1, entry(7, since=9.0))])
+            assert here.parent.sessions == [(2, early), (1, late)]
+            second.say(SessionDown(end))
+            second.say(SessionDown(end))
+            here.dial()
+            here.dial()
+            await until(lambda: second.heard(Serve))
+            number = second.heard(Serve)[0].number
+            # What it does not have, a worker cannot give up.
+            second.say(ConnectionClosed(number - 1))
+            second.say(ConnectionClosed(number))
+            second.say(ConnectionClosed(number))
+            await until(lambda: here.parent.sessions == [(1, late)] and here.closed)
+            assert here.ups == [late, early]
+            assert here.downs == [end]
+            assert here.closed == 1
 
     asyncio.run(scenario())
+
+
+def test_a_session_is_ended_by_the_worker_that_has_it() -> None:
+    async def scenario() -> None:
+        async with office() as here:
+            first, second = here.fakes
+            second.say(SessionUp(session_entry(40_000)))
+            await until(lambda: here.parent.sessions)
+            assert here.parent.disconnect(40_000, "enough")
+            assert not here.parent.disconnect(7, "not up yet, perhaps")
+            assert not here.parent.disconnect(0, "nobody's")
+            await until(lambda: first.heard(Disconnect) and second.heard(Disconnect))
+            assert first.heard(Disconnect) == [Disconnect(7, "not up yet, perhaps")]
+            assert second.heard(Disconnect) == [Disconnect(40_000, "enough")]
+
+    asyncio.run(scenario())
+
+
+def figures(call_id: int) -> SessionFigures:
+    return SessionFigures(call_id=call_id, counters=(("packets_in", 3),), echo_round_trip=0.01, ack_round_trip=None)
+
+
+def answer_in_parts(fake: Fake, question: int) -> None:
+    """Tell the figures of two sessions, one at a time."""
+    fake.say(FiguresAnswer(question, (figures(1),), (), last=False))
+    fake.say(FiguresAnswer(question, (figures(2),), (("datagrams_in", 5), ("late", 1)), last=True))
+
+
+def test_the_figures_of_all_workers_together() -> None:
+    async def scenario() -> None:
+        async with office() as here:
+            first, second = here.fakes
+            asked = asyncio.create_task(here.parent.figures())
+            await until(lambda: first.heard(FiguresQuestion) and second.heard(FiguresQuestion))
+            (question,) = first.heard(FiguresQuestion)
+            answer_in_parts(first, question.question)
+            await asyncio.sleep(0.02)
+            assert not asked.done()
+            second.say(FiguresAnswer(question.question, (figures(40_000),), (("datagrams_in", 2),), last=True))
+            # One that comes too late is for nobody.
+            second.say(FiguresAnswer(question.question + 7, (figures(40_001),), (), last=True))
+            found = await asked
+            assert sorted(each.call_id for each in found.sessions) == [1, 2, 40_000]
+            assert dict(found.planes) == {"datagrams_in": 7, "late": 1}
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("how", ["silent", "dead"])
+def test_figures_without_a_worker_that_does_not_tell_them(how: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIGURES_SECONDS", 0.1 if how == "silent" else 20.0)
+
+    async def scenario() -> None:
+        async with office() as here:
+            first, second = here.fakes
+            asked = asyncio.create_task(here.parent.figures())
+            await until(lambda: first.heard(FiguresQuestion))
+            answer_in_parts(first, first.heard(FiguresQuestion)[0].question)
+            if how == "dead":
+                second.exit(-11)
+            found = await asyncio.wait_for(asked, 5)
+            assert [each.call_id for each in found.sessions] == [1, 2]
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("one_dies", [False, True])
+def test_drained_is_when_every_worker_is(one_dies: bool, caplog: pytest.LogCaptureFixture) -> None:
+    async def scenario() -> None:
+        async with office() as here:
+            first, second = here.fakes
+            listener = here.parent._listener
+            assert listener is not None
+            drained = asyncio.create_task(here.parent.drain())
+            await until(lambda: first.heard(Drain) and second.heard(Drain))
+            assert listener.fileno() == -1
+            first.say(Drained())
+            await asyncio.sleep(0.05)
+            assert not drained.done()
+            if one_dies:
+                second.exit(-11)
+            else:
+                second.say(Drained())
+            await drained
+            # Nobody is started to take its place, and asked again it says so at once.
+            await here.parent.drain()
+            await asyncio.sleep(0.05)
+            assert len(here.fakes) == 2
+            assert len(first.heard(Drain)) == 1
+
+    asyncio.run(scenario())
+    assert ("worker 2 was killed by SIGSEGV; its sessions have ended" in caplog.messages) is one_dies
 
 
 def test_a_worker_that_dies(caplog: pytest.LogCaptureFixture) -> None:
@@ -281,12 +455,17 @@ def test_a_worker_that_dies(caplog: pytest.LogCaptureFixture) -> None:
             first, second = here.fakes
             client = here.dial()
             await until(lambda: first.connections)
-            first.say(LeaseQuestion(1, "alice", ANY_ADDRESS))
-            first.say(SessionUp(entry(7)))
+            first.say(LeaseQuestion(1, LeaseRequest(user="alice")))
+            up_since = asyncio.get_running_loop().time() - 60
+            first.say(SessionUp(session_entry(7, since=up_since)))
             await until(lambda: here.parent.sessions)
             assert here.pool.in_use == 1
             first.exit(-11)
-            await until(lambda: not here.pool.in_use)
+            await until(lambda: here.downs)
+            assert not here.pool.in_use
+            (end,) = here.downs
+            assert (end.call_id, end.reason, round(end.seconds, -1)) == (7, "the worker process has ended", 60)
+            assert here.closed == 1
             assert client.recv(1) == b""
             assert here.parent.sessions == []
             # Others go on meanwhile.
@@ -391,7 +570,7 @@ def test_a_worker_that_does_not_end_is_killed(
 
     async def scenario() -> None:
         async with office(lambda number, end: Fake(number, end, obedient=number == 0)) as here:
-            here.fakes[1].say(LeaseQuestion(1, "alice", ANY_ADDRESS))
+            here.fakes[1].say(LeaseQuestion(1, LeaseRequest(user="alice")))
             await until(lambda: here.pool.in_use)
         assert not here.pool.in_use
         assert here.fakes[1].wait(0) == -9

@@ -14,15 +14,26 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pypptp.aio.figures import ServerFigures
+from pypptp.aio.register import SessionEntry
 from pypptp.aio.server import NO_LOOK_UP, ServerConfig
+from pypptp.aio.workers import worker as module
 from pypptp.aio.workers.channel import Channel, channel_pair
 from pypptp.aio.workers.messages import (
     AccountAnswer,
     AccountQuestion,
     BadMessage,
     Begin,
+    ConnectionCalled,
     ConnectionClosed,
+    ConnectionSettled,
+    Disconnect,
+    Drain,
+    Drained,
     End,
+    EndConnection,
+    FiguresAnswer,
+    FiguresQuestion,
     GiveBack,
     LeaseAnswer,
     LeaseQuestion,
@@ -35,14 +46,16 @@ from pypptp.aio.workers.messages import (
 )
 from pypptp.aio.workers.worker import PARENT_GONE, ParentSilent, Worker, receive_begin, share_of
 from pypptp.auth.account import Account, AddressRule
+from pypptp.auth.leases import LeaseRequest
 from pypptp.endpoint import EndpointConfig
 from pypptp.net.memory import MemoryEdge
 from pypptp.ppp.config import LinkConfig
 from tests.aio.dialling import CLIENT, PASSWORD, SERVER, USER, Dialler, udp_for_gre, until
+from tests.peers import ip_packet
 
 ADDRESS = IPv4Address("192.168.0.240")
 RULE, _ = AddressRule.from_words(["192.168.0.240", "10.0.0.0/8"])
-ALICE = Account(USER, PASSWORD, addresses=RULE)
+ALICE = Account(USER, PASSWORD, addresses=RULE, pool="staff")
 
 
 @pytest.fixture
@@ -65,6 +78,7 @@ class Parent:
         self.edge = MemoryEdge()
         self.account: Account | None = ALICE
         self.trouble = ""
+        self.refusal = ""
         self.address: IPv4Address | None = ADDRESS
         self.silent = False
         ours, theirs = channel_pair()
@@ -73,6 +87,7 @@ class Parent:
             endpoint=EndpointConfig(link=LinkConfig(name="pptpd"), check_source=True),
             local=IPv4Address("192.168.0.1"),
             listen=IPv4Address(SERVER),
+            dns=(IPv4Address("9.9.9.9"),),
         )
         self.worker = Worker(config, Begin(1, 2, ()), end=theirs, gre=udp(SERVER, gre_port), edge=self.edge)
         self.gre = udp(CLIENT, gre_port)
@@ -89,7 +104,8 @@ class Parent:
         if isinstance(message, AccountQuestion):
             self.channel.send(AccountAnswer(message.question, self.account, self.trouble))
         if isinstance(message, LeaseQuestion):
-            self.channel.send(LeaseAnswer(message.question, self.address))
+            refusal = "" if self.address else "no address left in the pool"
+            self.channel.send(LeaseAnswer(message.question, self.address, refusal))
 
     def heard(self, kind: type[Any]) -> list[Any]:
         return [message for message in self.said if isinstance(message, kind)]
@@ -103,7 +119,7 @@ class Parent:
             outgoing = socket.create_connection(listener.getsockname()[:2], source_address=(CLIENT, 0))
             incoming, _ = listener.accept()
         outgoing.setblocking(False)
-        self.channel.send(Serve(), incoming)
+        self.channel.send(Serve(7, self.refusal), incoming)
         await loop.create_connection(lambda: dialler, sock=outgoing)
         loop.add_reader(self.gre.fileno(), self._carry, dialler)
         return dialler
@@ -144,22 +160,99 @@ def test_a_session_in_the_words_of_worker_and_parent(gre: int) -> None:
             (entry,) = [message.entry for message in parent.heard(SessionUp)]
             # The second of two workers has the upper half of the call ids.
             assert entry.call_id in share_of(1, 2)
-            assert (entry.user, entry.peer, entry.address, entry.interface) == (
-                USER,
-                IPv4Address(CLIENT),
-                ADDRESS,
-                "ppp0",
+            assert entry == SessionEntry(
+                call_id=entry.call_id,
+                user=USER,
+                peer=IPv4Address(CLIENT),
+                local=IPv4Address("192.168.0.1"),
+                address=ADDRESS,
+                interface="ppp0",
+                since=entry.since,
+                method="MS-CHAPv2",
+                encryption="MPPE 128-bit stateless",
+                mtu=1400,
+                dns=(IPv4Address("9.9.9.9"),),
             )
+            client.send(ip_packet(b"in", source=str(ADDRESS)))
             client.hang_up()
             await until(lambda: parent.heard(ConnectionClosed) and parent.heard(GiveBack))
         assert parent.lost
-        assert parent.said[:4] == [
+        assert parent.said[:6] == [
             Ready(),
+            ConnectionCalled(7),
             AccountQuestion(1, USER, "pptpd"),
-            LeaseQuestion(2, USER, RULE),
+            LeaseQuestion(2, LeaseRequest(user=USER, rule=RULE, pool="staff", call_id=entry.call_id)),
+            ConnectionSettled(7, True),
             SessionUp(entry),
         ]
-        assert {SessionDown(entry.call_id), GiveBack(ADDRESS), ConnectionClosed()} == set(parent.said[4:])
+        (end,) = [message.end for message in parent.heard(SessionDown)]
+        assert set(parent.said[6:]) == {
+            ConnectionSettled(7, False),
+            SessionDown(end),
+            GiveBack(ADDRESS),
+            ConnectionClosed(7),
+        }
+        assert (end.call_id, end.packets_in, end.octets_in, end.packets_out) == (entry.call_id, 1, 22, 0)
+        assert "the user asked for it" in end.reason
+        assert 0 < end.seconds < 60
+
+    asyncio.run(scenario())
+
+
+def test_figures_in_parts(gre: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "FIGURES_PER_MESSAGE", 1)
+
+    async def scenario() -> None:
+        async with working(gre) as parent:
+            client = await parent.dial()
+            await until(lambda: parent.heard(SessionUp))
+            client.send(ip_packet(b"in", source=str(ADDRESS)))
+            await until(lambda: parent.worker.server._plane and parent.worker.server._plane.datagrams_in)
+            (found,) = (await parent.worker.server.figures()).sessions
+
+            async def three() -> ServerFigures:
+                return ServerFigures((found, found, found), (("datagrams_in", 9),))
+
+            monkeypatch.setattr(parent.worker.server, "figures", three)
+            parent.channel.send(FiguresQuestion(5))
+            await until(lambda: len(parent.heard(FiguresAnswer)) == 3)
+            assert parent.heard(FiguresAnswer) == [
+                FiguresAnswer(5, (found,), (), last=False),
+                FiguresAnswer(5, (found,), (), last=False),
+                FiguresAnswer(5, (found,), (("datagrams_in", 9),), last=True),
+            ]
+
+    asyncio.run(scenario())
+
+
+def test_drained_with_the_last_session(gre: int) -> None:
+    async def scenario() -> None:
+        async with working(gre) as parent:
+            client = await parent.dial()
+            await until(lambda: parent.heard(SessionUp))
+            parent.channel.send(Drain())
+            await asyncio.sleep(0.05)
+            assert parent.heard(Drained) == []
+            client.hang_up()
+            await until(lambda: parent.heard(Drained))
+            assert parent.heard(GiveBack)
+
+    asyncio.run(scenario())
+
+
+def test_the_parent_ends_one_session(gre: int) -> None:
+    async def scenario() -> None:
+        async with working(gre) as parent:
+            client = await parent.dial()
+            await until(lambda: parent.heard(SessionUp))
+            call_id = parent.heard(SessionUp)[0].entry.call_id
+            # One that has ended meanwhile is no error.
+            parent.channel.send(Disconnect(call_id - 1, "somebody else"))
+            parent.channel.send(Disconnect(call_id, "enough for today"))
+            await until(lambda: client.end)
+            assert client.end == "the peer terminated the link: enough for today"
+            await until(lambda: parent.heard(SessionDown))
+            assert parent.heard(SessionDown)[0].end.reason == "enough for today"
 
     asyncio.run(scenario())
 
@@ -256,7 +349,7 @@ def test_a_parent_that_dies_leaves_no_question_open(gre: int) -> None:
             parent.channel.close()
             await until(lambda: client.end)
             with pytest.raises(ParentSilent):
-                await parent.worker.lease("alice", RULE)
+                await parent.worker.lease(LeaseRequest(user="alice"))
 
     asyncio.run(scenario())
 
@@ -265,8 +358,35 @@ def test_a_connection_that_was_lost_on_the_way_counts_as_closed(gre: int) -> Non
     async def scenario() -> None:
         async with working(gre) as parent:
             # The kernel leaves a descriptor out where the worker has none left.
-            parent.channel.send(Serve())
-            await until(lambda: parent.heard(ConnectionClosed))
+            parent.channel.send(Serve(8))
+            await until(lambda: parent.heard(ConnectionClosed) == [ConnectionClosed(8)])
+
+    asyncio.run(scenario())
+
+
+def test_a_connection_the_parent_refuses(gre: int) -> None:
+    async def scenario() -> None:
+        async with working(gre) as parent:
+            parent.refusal = "address"
+            client = await parent.dial()
+            await until(lambda: client.closed)
+            assert "may not open a control connection" in (client.endpoint.control.close_reason or "")
+            await until(lambda: parent.heard(ConnectionClosed) == [ConnectionClosed(7)])
+            assert parent.heard(AccountQuestion) == []
+
+    asyncio.run(scenario())
+
+
+def test_a_connection_the_parent_ends(gre: int) -> None:
+    async def scenario() -> None:
+        async with working(gre) as parent:
+            parent.silent = True
+            client = await parent.dial()
+            await until(lambda: parent.heard(AccountQuestion))
+            parent.channel.send(EndConnection(6, "somebody else's"))
+            parent.channel.send(EndConnection(7, "its time is up"))
+            await until(lambda: client.closed)
+            await until(lambda: parent.heard(ConnectionClosed) == [ConnectionClosed(7)])
 
     asyncio.run(scenario())
 

@@ -20,6 +20,8 @@ class PptpLinux:
 
     name = "pptp-linux"
     log_level = 1
+    pptp_words: tuple[str, ...] = ()
+    """Further words for pptp's command line."""
 
     def __init__(
         self,
@@ -46,8 +48,8 @@ class PptpLinux:
             raise GuestError("pppd was not started")
         return self._pppd
 
-    def start(self) -> None:
-        """Let pptpsetup write the tunnel's files, add the row's options, start pppd."""
+    def prepare(self) -> list[str]:
+        """Let pptpsetup write the tunnel's files; pppd's command line, with the row's options."""
         argv = [
             "pptpsetup",
             "--create",
@@ -74,12 +76,17 @@ class PptpLinux:
         if self.settings.dns:
             options.append("usepeerdns")
         command = f"/usr/sbin/pptp {self.server} --nolaunchpppd --loglevel {self.log_level}"
+        command = " ".join([command, *self.pptp_words])
         if self.filtered:
             self.machine.write(FILTER, Path(__file__).with_name(FILTER).read_bytes())
             command = f"python3 {self.machine.path(FILTER)} {self.machine.path('filter.log')} {command}"
         options.append(f"pty '{command}'")
         words = [word for option in options for word in shlex.split(option)]
-        self._pppd = self.machine.start(["pppd", "call", TUNNEL_NAME, *words], "pppd.out")
+        return ["pppd", "call", TUNNEL_NAME, *words]
+
+    def start(self) -> None:
+        """Write the files, start pppd."""
+        self._pppd = self.machine.start(self.prepare(), "pppd.out")
 
     def await_up(self, limit: float = 20.0) -> Tunnel | None:
         """The tunnel once it has addresses, or None when pppd ended or `limit` seconds went by."""

@@ -71,6 +71,9 @@ class PypptpServer:
             for address in NAME_SERVERS:
                 argv += ["--dns", address]
         self._program = self.machine.start(argv, "pypptp-server.log")
+        self._await_listening()
+
+    def _await_listening(self) -> None:
         deadline = time.monotonic() + START_LIMIT_SECONDS
         while not self.machine.listens():
             if time.monotonic() > deadline or self.program.wait(0.05) is not None:

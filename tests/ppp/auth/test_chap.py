@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pypptp.causes import Cause
 from pypptp.ppp.auth import AuthMachine, AuthMethod, Failure, Secret, Success, authenticator, peer
 from pypptp.ppp.auth.chap import build_value, parse_value
 from pypptp.ppp.auth.method import RETRANSMIT_INTERVAL, RETRY_WAIT, SILENCE, TRANSMISSIONS
@@ -97,14 +98,14 @@ def test_nobody_answers_the_response(method: AuthMethod) -> None:
         sent += client.packets_to_send()
     assert len(sent) == TRANSMISSIONS
     assert len(set(sent)) == 1
-    assert client.outcome == Failure("no answer to 10 CHAP Responses")
+    assert client.outcome == Failure("no answer to 10 CHAP Responses", cause=Cause.TIMED_OUT)
 
 
 def test_no_challenge_comes(method: AuthMethod) -> None:
     client = client_of(method)
     client.start(1.0)
     client.handle_timer(1.0 + SILENCE)
-    assert client.outcome == Failure("no CHAP Challenge within 30 s")
+    assert client.outcome == Failure("no CHAP Challenge within 30 s", cause=Cause.TIMED_OUT)
 
 
 def test_challenges_are_all_different(method: AuthMethod) -> None:
@@ -179,7 +180,9 @@ def test_unknown_user_and_wrong_password_look_alike(method: AuthMethod, monkeypa
 
         monkeypatch.setattr(module, name, counting)
     seen = []
-    for given_secret in (Secret(PASSWORD), None):
+    been_here, by_hash = Secret(PASSWORD), Secret(nt_hash=Secret(PASSWORD).nt_hash)
+    been_here.nt_hash  # noqa: B018 - as after a log-in before
+    for given_secret in (Secret(PASSWORD), None, been_here, by_hash):
         server = server_of(method)
         challenge = started(server)
         server.receive(answered(method, challenge, "wrong"), 0.0)
@@ -189,8 +192,28 @@ def test_unknown_user_and_wrong_password_look_alike(method: AuthMethod, monkeypa
         # The challenge for another try is random, and so is what stood in for the missing password.
         fixed = b" ".join(word for word in verdict.split() if not word.startswith(b"C="))
         seen.append((fixed, server.outcome, tuple(work)))
-    assert seen[0] == seen[1]
+    assert seen[0] == seen[1] == seen[2] == seen[3]
     assert seen[0][2]
+
+
+def test_the_whole_response_is_compared_in_constant_time(method: AuthMethod, monkeypatch: pytest.MonkeyPatch) -> None:
+    from pypptp.ppp.auth import chap_md5, mschap_v1, mschap_v2
+
+    compared: list[tuple[int, int]] = []
+
+    def comparing(left: bytes, right: bytes) -> bool:
+        compared.append((len(left), len(right)))
+        return False
+
+    for module in (chap_md5, mschap_v1, mschap_v2):
+        monkeypatch.setattr(module, "compare_digest", comparing)
+    server = server_of(method)
+    server.receive(answered(method, started(server)), 0.0)
+    server.provide(Secret(PASSWORD), 0.0)
+    # The right one, and nothing else but this comparison decides.
+    assert server.packets_to_send()[0][0] == FAILURE
+    length = 16 if method is AuthMethod.CHAP else 24
+    assert compared == [(length, length)]
 
 
 def test_a_user_who_does_not_exist_has_no_password_at_all(method: AuthMethod) -> None:
@@ -417,3 +440,46 @@ def test_values_at_every_length(method: AuthMethod) -> None:
     for cut in range(len(whole)):
         assert parse_value(whole[:cut]) == ((b"value", b"name"[: cut - 6]) if cut >= 6 else None)
     assert RETRY_WAIT > RETRANSMIT_INTERVAL
+
+
+def test_who_has_the_right_proof_and_cannot_come_in(method: AuthMethod) -> None:
+    server, client = server_of(method), client_of(method)
+    client.start(0.0)
+    client.receive(started(server), 0.0)
+    (response,) = client.packets_to_send()
+    server.receive(response, 0.0)
+    server.provide(Secret(PASSWORD), 0.0, "already connected")
+    assert server.outcome == Failure("already connected", name=USER, cause=Cause.NO_PERMISSION)
+    # It was no wrong password: nobody is slowed for it.
+    assert server.refused == []
+    (failure,) = server.packets_to_send()
+    client.receive(failure, 0.0)
+    assert isinstance(client.outcome, Failure)
+    assert "already connected" in client.outcome.reason
+    if method is not AuthMethod.CHAP:
+        assert client.outcome.code == 649
+        assert b"E=649 R=0 C=" in failure
+    # The same Response again gets the same verdict.
+    server.receive(response, 0.0)
+    assert server.packets_to_send() == [failure]
+
+
+def test_an_objection_is_not_for_who_has_a_wrong_proof(method: AuthMethod) -> None:
+    plain, objecting = server_of(method), server_of(method)
+    verdicts = []
+    for machine, objection in ((plain, ""), (objecting, "already connected")):
+        machine.receive(answered(method, started(machine), "wrong"), 0.0)
+        machine.provide(Secret(PASSWORD), 0.0, objection)
+        verdicts.append(machine.packets_to_send())
+        assert machine.refused == ["DOMAIN\\bob"]
+    assert verdicts[0] == verdicts[1]
+
+
+def test_an_objection_is_not_for_who_is_in_already(method: AuthMethod) -> None:
+    joined = Joined(method).run()
+    joined.server.rechallenge(joined.now)
+    (challenge,) = joined.server.packets_to_send()
+    joined.client.receive(challenge, joined.now)
+    joined.server.receive(joined.client.packets_to_send()[0], joined.now)
+    joined.server.provide(Secret(PASSWORD), joined.now, "already connected")
+    assert isinstance(joined.server.outcome, Success)

@@ -1,5 +1,6 @@
 from typing import Any
 
+from pypptp.causes import Cause
 from pypptp.ppp.auth import AuthMethod, Failure, Secret, Success, authenticator, peer
 from pypptp.ppp.auth.chap_md5 import md5_response
 
@@ -33,7 +34,8 @@ def test_a_hash_is_not_enough_for_either_side() -> None:
     assert isinstance(joined.server.outcome, Failure)
     client = peer(AuthMethod.CHAP, name="bob", secret=only_hash, random=seeded())
     client.start(0.0)
-    assert client.outcome == Failure("CHAP with MD5 needs the password itself, not its NT hash")
+    reason = "CHAP with MD5 needs the password itself, not its NT hash"
+    assert client.outcome == Failure(reason, cause=Cause.METHOD)
     server = authenticator(AuthMethod.CHAP, name="", random=seeded())
     server.start(0.0)
     for challenge in server.packets_to_send():

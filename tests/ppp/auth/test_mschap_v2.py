@@ -2,6 +2,7 @@ from typing import Any
 
 import pytest
 
+from pypptp.causes import Cause
 from pypptp.mppe.keys import keys_for_mschap_v2
 from pypptp.ppp.auth import AuthMachine, AuthMethod, Failure, Secret, Success, authenticator, peer
 from pypptp.ppp.auth.chap import build_value
@@ -235,28 +236,35 @@ def test_a_wrong_proof_at_a_rechallenge_ends_an_open_link() -> None:
 
 
 @pytest.mark.parametrize(
-    ("message", "why", "code", "words"),
+    ("message", "why", "code", "words", "cause"),
     [
-        (b"", "the server gave no reason", None, ""),
+        (b"", "the server gave no reason", None, "", Cause.AUTHENTICATION),
         (
             b"E=691 R=1 C=00112233445566778899AABBCCDDEEFF V=0 M=Access denied",
             "Access denied (E=691, wrong user name or password)",
             691,
             "Access denied",
+            Cause.AUTHENTICATION,
         ),
         (
             b"M=Try on Monday V=3 R=0 E=646",
             "Try on Monday (E=646, the account may not log on at this hour)",
             646,
             "Try on Monday",
+            Cause.LOGON_HOURS,
         ),
-        (b"no\nway", "no\\nway", None, "no\\nway"),
+        (b"E=647", "E=647, the account is disabled", 647, "", Cause.ACCOUNT_DISABLED),
+        (b"E=648", "E=648, the password has expired", 648, "", Cause.PASSWORD_EXPIRED),
+        (b"E=649", "E=649, the account has no permission to dial in", 649, "", Cause.NO_PERMISSION),
+        (b"no\nway", "no\\nway", None, "no\\nway", Cause.AUTHENTICATION),
     ],
 )
-def test_the_servers_own_words_are_passed_on(message: bytes, why: str, code: int | None, words: str) -> None:
+def test_the_servers_own_words_are_passed_on(
+    message: bytes, why: str, code: int | None, words: str, cause: Cause
+) -> None:
     client, _ = waiting_client()
     client.receive(packet(4, 1, message), 0.0)
-    assert client.outcome == Failure(f"authentication failed: {why}", code, words)
+    assert client.outcome == Failure(f"authentication failed: {why}", code, words, cause=cause)
 
 
 def test_the_client_answers_none_of_its_own_challenges() -> None:

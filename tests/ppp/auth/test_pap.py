@@ -2,6 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from pypptp.causes import Cause
+from pypptp.ppp.auth import pap
 from pypptp.ppp.auth import AuthMachine, AuthMethod, Failure, Secret, Success, authenticator, peer
 from pypptp.ppp.auth.method import RETRANSMIT_INTERVAL, SILENCE, TRANSMISSIONS
 from pypptp.ppp.auth.pap import build_reply, build_request, parse_reply, parse_request
@@ -61,6 +63,22 @@ def test_an_unknown_user_looks_like_a_wrong_password() -> None:
     assert unknown.wire[1] == wrong.wire[1]
     guess = seeded(1)(6).hex()
     assert isinstance(Joined(AuthMethod.PAP, password=guess, accounts={}).run().server.outcome, Failure)
+
+
+def test_the_work_is_the_same_whatever_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
+    work: list[str] = []
+    original = pap.nt_password_hash
+
+    def counting(password: str) -> bytes:
+        work.append(password)
+        return original(password)
+
+    monkeypatch.setattr(pap, "nt_password_hash", counting)
+    for known in (Secret(PASSWORD), None, Secret(nt_hash=bytes(16))):
+        machine = server()
+        machine.receive(packet(REQUEST, 1, build_request(b"bob", b"wrong")), 0.0)
+        machine.provide(known, 0.0)
+    assert work == ["wrong"] * 3
 
 
 @pytest.mark.parametrize(("name", "password"), [(b"", b""), (b"bob", b""), (b"", b"pw")])
@@ -158,7 +176,7 @@ def test_nobody_answers() -> None:
         machine.handle_timer(transmission * RETRANSMIT_INTERVAL)
         sent += machine.packets_to_send()
     assert len({octets[1] for octets in sent}) == TRANSMISSIONS
-    assert machine.outcome == Failure("no answer to 10 PAP Authenticate-Requests")
+    assert machine.outcome == Failure("no answer to 10 PAP Authenticate-Requests", cause=Cause.TIMED_OUT)
 
 
 def test_what_pap_cannot_carry() -> None:
@@ -227,3 +245,18 @@ def test_the_peer_takes_anything(octets: list[bytes], message: bytes) -> None:
         machine.receive(received, 0.0)
     machine.receive(packet(NAK, request[1], build_reply(message)), 0.0)
     assert machine.outcome is not None
+
+
+@pytest.mark.parametrize(("password", "reason"), [(PASSWORD, "already connected"), ("wrong", "Access denied")])
+def test_an_objection_is_for_who_has_the_right_password(password: str, reason: str) -> None:
+    machine, other = server(), client(password)
+    other.start(0.0)
+    machine.receive(other.packets_to_send()[0], 0.0)
+    machine.provide(Secret(PASSWORD), 0.0, "already connected")
+    (nak,) = machine.packets_to_send()
+    assert nak[0] == NAK
+    assert bool(machine.refused) == (password != PASSWORD)
+    other.receive(nak, 0.0)
+    assert isinstance(machine.outcome, Failure)
+    assert isinstance(other.outcome, Failure)
+    assert reason in other.outcome.reason

@@ -4,6 +4,7 @@ from ipaddress import IPv4Address
 
 import pytest
 
+from pypptp.control import ControlConfig
 from pypptp.endpoint import EndpointConfig
 from pypptp.mppe import Strength
 from pypptp.ppp.auth import AuthMethod
@@ -98,3 +99,19 @@ def test_call_ids_that_can_be_guessed(monkeypatch: pytest.MonkeyPatch, ids: list
     monkeypatch.setattr("pypptp.control.CallIdAllocator.allocate", lambda self: next(given))
     monkeypatch.setattr("pypptp.control.CallIdAllocator.release", lambda self, call_id: None)
     assert quirk in ask(Peers(Role.SERVER), with_password=False).quirks
+
+
+def test_a_server_that_speaks_like_another_looks_like_it() -> None:
+    told = ControlConfig(
+        host_name=b"edge-7",
+        vendor_name=b"MikroTik",
+        framing_capabilities=2,
+        bearer_capabilities=0,
+        firmware_revision=1,
+    )
+    found = ask(Peers(Role.SERVER, config=EndpointConfig(link=LinkConfig(name="pptpd"), control=told)))
+    assert found.control is not None
+    assert found.control.looks_like == ["RouterOS"]
+    own = ask(Peers(Role.SERVER), with_password=False)
+    assert own.control is not None
+    assert own.control.looks_like == []

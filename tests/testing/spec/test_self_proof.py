@@ -13,9 +13,10 @@ from pypptp.testing.dialogue.virtual_time import run
 from pypptp.testing.spec import CATALOGUE, REGISTRY, Level, Result, Run, Verdict, select
 
 from .mutations import MUTATIONS
+from .mutations.processes import FAULTS
 
-NEEDS_A_PROCESS = {"life/1", "life/2"}
-"""They look at a server's process from outside; tests/netns has one."""
+NEEDS_A_PROCESS = set(FAULTS)
+"""They look at a server's process from outside; test_processes.py has real ones, whole and broken."""
 DETECTED_ON_THE_WAY = {"mppe/9/1"}
 """A wrong key derivation shows as a session in which nothing can be decrypted."""
 BINDING = [check_id for check_id, entry in CATALOGUE.items() if entry.level in (Level.MUST, Level.POLICY)]
@@ -32,6 +33,7 @@ def run_one(check_id: str, peers: Peers) -> Result:
 
 def test_every_binding_check_has_its_mutation() -> None:
     assert set(MUTATIONS) == set(BINDING) - NEEDS_A_PROCESS
+    assert all(FAULTS.values())
 
 
 @pytest.mark.parametrize("check_id", [one for one in select(Role.SERVER) if Role.SERVER in REGISTRY[one].targets])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from pypptp.control.messages import CallClearRequest
+from pypptp.control.messages import CallClearRequest, CallDisconnectNotify
 from pypptp.ppp import ccp, ipcp
 from pypptp.ppp.auth.chap import ChapCode, build_value, parse_value
 from pypptp.ppp.auth.pap import PapCode, build_request
@@ -124,6 +124,8 @@ async def challenges(case: Case) -> str:
     for _ in range(SESSIONS):
         if call is not None:
             await control.send(CallClearRequest(call_id=call.call_id))
+            # Some answer by closing the connection.
+            await control.try_receive(CallDisconnectNotify)
             call.close()
         if control.closed:
             control = await case.started()

@@ -140,9 +140,9 @@ async def terminated(case: Case) -> str:
     """IPCP is terminated by the other side."""
     call = await case.network_up()
     call.send(Protocol.IPCP, ControlPacket(Code.TERMINATE_REQUEST, 0x3C))
+    await call.expect(Protocol.IPCP, Code.TERMINATE_ACK, identifier=0x3C, what="an IPCP Terminate-Ack")
     number = call.next_ping()
     call.send_ip(call.echo_packet(number))
-    await call.expect(Protocol.IPCP, Code.TERMINATE_ACK, identifier=0x3C, what="an IPCP Terminate-Ack")
     require(await call.pong(number, case.quiet) is None, "packets still pass")
     ending = await call.ended(case.quiet)
     return f"Terminate-Ack, no packets; {f'then: {ending}' if ending else 'LCP stays'}"
@@ -171,7 +171,7 @@ async def before_encryption(case: Case) -> str:
     data = build_options([address(ANY)])
     call.send(Protocol.IPCP, ControlPacket(Code.CONFIGURE_REQUEST, 0x21, data))
     answer = await call.try_expect(Protocol.IPCP, (*ANSWERS, Code.TERMINATE_ACK), case.quiet)
-    require(answer is None or answer.code != Code.TERMINATE_ACK, "Terminate-Ack, which ends IPCP for good")
+    require(answer is None or answer.code != Code.TERMINATE_ACK, "a Terminate-Ack, after which some peers never ask again")
     require(answer is None or answer.code != Code.CONFIGURE_ACK, "acknowledged before packets are encrypted")
     await case.stages.open_ccp(call)
     deferred = await call.try_expect(Protocol.IPCP, ANSWERS, case.quiet, identifier=0x21)

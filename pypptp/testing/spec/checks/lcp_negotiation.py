@@ -213,7 +213,9 @@ async def authentication_refused(case: Case) -> str:
                 break
             options = parse_options(packet.data) or []
             wanted = [option for option in options if option.type == OptionType.AUTHENTICATION]
-            require(wanted, "it goes on without authentication")
+            if not wanted:
+                await _nothing_without_login(case, call, packet)
+                break
             require(wanted[0].value != b"\xc0\x23", "it lets itself be talked down to PAP")
             refused = wanted if value is None else [Option(OptionType.AUTHENTICATION, value)]
             call.send(Protocol.LCP, ControlPacket(code, packet.identifier, build_options(refused)))
@@ -221,6 +223,21 @@ async def authentication_refused(case: Case) -> str:
         require(ending, "the call is not ended")
         seen.append(ending)
     return f"refused: {seen[0]}; talked down: {seen[1]}"
+
+
+async def _nothing_without_login(case: Case, call: Call, request: ControlPacket) -> None:
+    """Agree to a link without authentication: the target may only open it to end it."""
+    acknowledge(call, request)
+    await ask(call, case.stages.lcp_options(call))
+    network = frozenset((Protocol.IPCP, Protocol.CCP, Protocol.IPV4))
+    ended = (Protocol.LCP, Code.TERMINATE_REQUEST)
+
+    def telling(frame: Frame) -> bool:
+        packet = frame.packet
+        return frame.protocol in network or (packet is not None and (frame.protocol, packet.code) == ended)
+
+    frame = await call.take(telling)
+    require(frame is None or frame.protocol not in network, "it goes on without authentication")
 
 
 @check("lcp/6/1", BOTH)

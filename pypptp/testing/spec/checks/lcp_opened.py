@@ -130,17 +130,22 @@ async def lcp_rejected(case: Case) -> str:
 
 @check("lcp/5.7/3", BOTH)
 async def network_protocols_rejected(case: Case) -> str:
-    """Protocol-Reject of IPV6CP, of IPCP and of CCP."""
+    """Protocol-Reject of IPV6CP, of IPCP and of CCP.
+
+    Where packets and negotiation are two programs' work, the answer to an Echo-Request says that the second has heard.
+    """
     call = await case.network_up()
     call.send(Protocol.LCP, protocol_reject(call, Protocol.IPV6CP))
     require(await call.ping() is not None, "after a Protocol-Reject of IPV6CP packets do not pass any more")
     call.send(Protocol.LCP, protocol_reject(call, Protocol.IPCP))
+    await call.lcp_echo(case.quiet)
     require(await call.ping(within=case.quiet) is None, "after a Protocol-Reject of IPCP packets still pass")
     without_ipcp = await call.ended(case.quiet)
     if case.target.role is Role.CLIENT:
         return f"IPV6CP: the session goes on; IPCP: {without_ipcp or 'stopped'}"
     other = await case.network_up()
     other.send(Protocol.LCP, protocol_reject(other, Protocol.CCP))
+    await other.lcp_echo(case.quiet)
     require(await other.ping(within=case.quiet) is None, "after a Protocol-Reject of CCP packets still pass")
     await _nothing_in_clear(case, other)
     ending = await other.ended(LINK_END)

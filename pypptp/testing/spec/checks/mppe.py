@@ -215,12 +215,14 @@ async def keys(case: Case) -> str:
         pair = keys_of_call.start_keys(call.encryptor.strength if call.encryptor else keys_of_call.strengths[0])
         require(pair[0] != pair[1], "both directions have one key")
         sent += pair
-        # The same packet under the other direction's key must be nonsense to the target.
+        # The same packet under the other direction's key must be nonsense to the target. Its count is the one that is
+        # due: what a count out of order does is mppe/8's.
         ping = call.next_ping()
         assert call.encryptor is not None
+        due = int.from_bytes(call.encrypt(call.echo_packet(ping))[4:6], "big") % COUNTS
         wrong = Encryptor(pair[1], call.encryptor.strength, stateless=True)
-        reflected = FIELD + wrong.encrypt_frame(b"\0\x21" + call.echo_packet(ping))
-        call.send_frame(reflected)
+        reflected = [wrong.encrypt_frame(b"\0\x21" + call.echo_packet(ping)) for _ in range(due + 1)][-1]
+        call.send_frame(FIELD + reflected)
         await passes(call, "after a frame under the other direction's key")
         require(await call.pong(ping, 0.0) is None, "the target takes frames under its own sending key")
         require(not call.undecryptable, "the target sends under another key than RFC 3079 has")

@@ -1,0 +1,113 @@
+"""The table as it is drawn."""
+
+from __future__ import annotations
+
+from rich import box
+from rich.console import Group, RenderableType
+from rich.table import Table
+from rich.text import Text
+
+from pypptp_cli.asking import bits_per_second, duration, shown
+from pypptp_cli.live.rows import ORDERS, Row, in_order
+
+BAD_LOSS = 0.01
+LEAST_LOSS = 0.001
+_AROUND = 6
+"""Lines that are no rows: two above, the table's head and its line, how many are left out, the keys."""
+
+_COLUMNS = (
+    ("user", "user", "left"),
+    ("from", "from", "left"),
+    ("address", "address", "left"),
+    ("interface", "", "left"),
+    ("encryption", "", "left"),
+    ("in", "in", "right"),
+    ("out", "out", "right"),
+    ("loss", "loss", "right"),
+    ("rtt", "rtt", "right"),
+    ("since", "since", "right"),
+)
+"""Title, the order it is of, and the side its cells lean to."""
+
+
+def draw(head: str, rows: list[Row], *, order: str, room: int | None = None, keys: bool = False) -> RenderableType:
+    """Draw the sessions of a server.
+
+    Args:
+        head: what stands above.
+        rows: its sessions.
+        order: what they are sorted by.
+        room: lines there are; None for as many as it takes.
+        keys: say which keys there are.
+    """
+    total_in = sum(row.rate_in or 0.0 for row in rows)
+    total_out = sum(row.rate_out or 0.0 for row in rows)
+    title = Text(head, style="bold", no_wrap=True, overflow="ellipsis")
+    count = f"{len(rows)} session{'' if len(rows) == 1 else 's'}"
+    totals = Text(f"{count}, in {bits_per_second(total_in)}, out {bits_per_second(total_out)}", no_wrap=True)
+    seen = len(rows) if room is None else max(0, min(len(rows), room - _AROUND))
+    table = Table(box=box.SIMPLE_HEAD, expand=True, show_edge=False, pad_edge=False)
+    for name, by, side in _COLUMNS:
+        marked = f"{name} {'v' if ORDERS[by].falling else '^'}" if by == order else name
+        table.add_column(
+            marked,
+            justify="right" if side == "right" else "left",
+            no_wrap=True,
+            overflow="ellipsis",
+            header_style="bold reverse" if by == order else "bold",
+        )
+    for row in in_order(rows, order)[:seen]:
+        table.add_row(*_cells(row))
+    parts: list[RenderableType] = [title, totals, table]
+    if seen < len(rows):
+        parts.append(Text(f"and {len(rows) - seen} more", style="dim"))
+    if keys:
+        parts.append(_keys())
+    return Group(*parts)
+
+
+def _keys() -> Text:
+    # Each key is a letter of the order's name, and stands out in it.
+    line = Text("q quit   sort: ", style="dim", no_wrap=True, overflow="ellipsis")
+    for name, order in ORDERS.items():
+        before, _, after = name.partition(order.key)
+        line.append(before).append(order.key, style="not dim bold underline").append(f"{after}  ")
+    return line
+
+
+def _cells(row: Row) -> tuple[Text, ...]:
+    clear = row.encryption == "not encrypted"
+    return (
+        Text(shown(row.user), style="bold"),
+        Text(shown(row.source)),
+        Text(shown(row.address)),
+        Text(shown(row.interface)),
+        Text(shown(row.encryption.removeprefix("MPPE ")), style="red" if clear else ""),
+        _rate(row.rate_in),
+        _rate(row.rate_out),
+        _loss(row.loss),
+        _round_trip(row),
+        Text(duration(row.seconds)),
+    )
+
+
+def _rate(rate: float | None) -> Text:
+    if rate is None:
+        return Text("-", style="dim")
+    return Text(bits_per_second(rate), style="" if rate >= 1000 else "dim")
+
+
+def _loss(loss: float | None) -> Text:
+    if loss is None:
+        return Text("-", style="dim")
+    if 0 < loss < LEAST_LOSS:
+        return Text(f"<{LEAST_LOSS:.1%}", style="yellow")
+    return Text(f"{loss:.1%}", style="bold red" if loss >= BAD_LOSS else "yellow" if loss > 0 else "green")
+
+
+def _round_trip(row: Row) -> Text:
+    if row.round_trip is None:
+        return Text("-", style="dim")
+    milliseconds = row.round_trip * 1000
+    number = f"{milliseconds:.1f} ms" if milliseconds < 100 else f"{milliseconds:.0f} ms"
+    return Text(number) if row.exact else Text(f"<{number}", style="dim")
