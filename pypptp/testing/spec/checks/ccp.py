@@ -9,7 +9,7 @@ from pypptp.ppp.packet import Code, ControlPacket, Option, build_options, parse_
 from pypptp.ppp.protocols import Protocol
 from pypptp.testing.dialogue.call import Call, Frame
 from pypptp.testing.dialogue.case import Case
-from pypptp.testing.dialogue.verdicts import Failed, Skipped, require
+from pypptp.testing.dialogue.verdicts import Failed, Skipped, Unreached, require
 from pypptp.testing.spec.registry import BOTH, check
 
 ANSWERS: Final = (Code.CONFIGURE_ACK, Code.CONFIGURE_NAK, Code.CONFIGURE_REJECT)

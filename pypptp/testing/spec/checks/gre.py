@@ -17,7 +17,7 @@ from pypptp.ppp.protocols import ADDRESS_CONTROL, Protocol
 from pypptp.roles import Role
 from pypptp.testing.dialogue.call import Call
 from pypptp.testing.dialogue.case import Case
-from pypptp.testing.dialogue.verdicts import Failed, NotStrict, require
+from pypptp.testing.dialogue.verdicts import Failed, NotStrict, Skipped, Unreached, require
 from pypptp.testing.spec.registry import BOTH, check
 
 LCP_FIELD: Final = ADDRESS_CONTROL + Protocol.LCP.to_bytes(2, "big")
@@ -258,7 +258,7 @@ async def wrap_around(case: Case) -> str:
         await case.stages.open_lcp(call)
     except Unreached:
         raise Skipped(
-            "it takes no call that begins at number 0xfffffffe, nor need it; from 0 the end is 4,294,967,295 frames away"
+            "it takes no call that begins at number 0xfffffffe, nor need it, and from 0 the end is 2^32 frames away"
         ) from None
     for _ in range(4):
         require(await call.lcp_echo(), f"nothing is answered from number 0x{call.sequence - 1 & 0xFFFFFFFF:08x} on")

@@ -171,7 +171,9 @@ async def before_encryption(case: Case) -> str:
     data = build_options([address(ANY)])
     call.send(Protocol.IPCP, ControlPacket(Code.CONFIGURE_REQUEST, 0x21, data))
     answer = await call.try_expect(Protocol.IPCP, (*ANSWERS, Code.TERMINATE_ACK), case.quiet)
-    require(answer is None or answer.code != Code.TERMINATE_ACK, "a Terminate-Ack, after which some peers never ask again")
+    require(
+        answer is None or answer.code != Code.TERMINATE_ACK, "a Terminate-Ack, after which some peers never ask again"
+    )
     require(answer is None or answer.code != Code.CONFIGURE_ACK, "acknowledged before packets are encrypted")
     await case.stages.open_ccp(call)
     deferred = await call.try_expect(Protocol.IPCP, ANSWERS, case.quiet, identifier=0x21)
