@@ -8,7 +8,7 @@ PIP := $(PY) -m pip --disable-pip-version-check --quiet
 GIVE_BACK = @[ "$$(id -u)" -ne 0 ] || chown -R --reference=. .venv
 PYTHONS := $(PYTHON) python3 python3.13 python3.12 python3.11
 
-.PHONY: help .venv demo test lint format bench interop interop-nightly interop-matrix interop-record interop-bench fuzz soak floods chaos man lock clean \
+.PHONY: help .venv demo test lint format bench interop interop-nightly interop-matrix interop-record interop-bench conformance fuzz soak floods chaos man lock clean \
 	install uninstall completion
 
 help:
@@ -19,6 +19,7 @@ help:
 	@echo 'make bench   measure the parts and whole tunnels (as root); ARGS=--quick for a first look'
 	@echo 'make interop run every pair with the real pptpd, pppd and pptp-linux in a guest (as root, on Debian)'
 	@echo 'make interop-nightly, interop-matrix, interop-record, interop-bench: the long ones, docs/interop.md, recordings, speed'
+	@echo 'make conformance  hold every check of pypptp spec against pypptp and the real ones: docs/conformance.md (as root)'
 	@echo 'make fuzz    look for crashes with atheris; SECONDS=900 for each target, TARGETS="gre ipcp" for some'
 	@echo 'make soak, make floods, make chaos: thousands of sessions, hostile ones, bad networks (as root)'
 	@echo 'make man     write docs/man anew from the commands; make completion: packaging/completion'
@@ -92,6 +93,10 @@ interop-matrix: .venv
 interop-record: .venv
 	$(PY) -m tests.interop.record
 
+# Every check of pypptp spec, against pypptp and against the real ones; ARGS=page writes the page anew without running.
+conformance: .venv
+	$(PY) -m tests.interop.conformance $(ARGS)
+
 interop-bench: .venv
 	$(PY) -m tests.interop.speed
 
@@ -118,6 +123,7 @@ chaos: .venv
 
 man: .venv
 	$(PY) docs/render_man.py
+	$(PY) docs/render_personas.py
 
 completion: .venv
 	$(PY) docs/render_completion.py

@@ -86,14 +86,22 @@ class Cause(Enum):
     """This machine refuses what is needed: a TUN device, a socket, a route."""
 
 
+_NO_PERMISSION = 649
 _OF_CODES = {
     646: Cause.LOGON_HOURS,
     647: Cause.ACCOUNT_DISABLED,
     648: Cause.PASSWORD_EXPIRED,
-    649: Cause.NO_PERMISSION,
+    _NO_PERMISSION: Cause.NO_PERMISSION,
 }
 
 
-def cause_of_code(code: int | None) -> Cause:
-    """Return the cause behind ``E=`` of a MS-CHAP Failure (RFC 2759 section 6); AUTHENTICATION for all others."""
+_CONNECTED_ALREADY = "already connected"
+"""How the message of a Failure begins where the user has all the sessions it may have: our own server's words. RFC 2759
+has no code for it, and none of those it has is one to give up at."""
+
+
+def cause_of_code(code: int | None, message: str = "") -> Cause:
+    """Return the cause behind ``E=`` and ``M=`` of a MS-CHAP Failure (RFC 2759 section 6); else AUTHENTICATION."""
+    if code == _NO_PERMISSION and message.lower().startswith(_CONNECTED_ALREADY):
+        return Cause.BUSY
     return _OF_CODES.get(code or 0, Cause.AUTHENTICATION)

@@ -37,6 +37,12 @@ def test_error_codes(code: int | None, cause: Cause) -> None:
     assert cause_of_code(code) is cause
 
 
+def test_who_is_connected_already_may_try_again_later() -> None:
+    assert cause_of_code(649, "already connected: one session at a time") is Cause.BUSY
+    assert cause_of_code(649, "No dial-in permission") is Cause.NO_PERMISSION
+    assert cause_of_code(691, "already connected") is Cause.AUTHENTICATION
+
+
 def test_what_the_system_refuses_is_the_systems_unless_said() -> None:
     assert NetworkError("no").cause is Cause.SYSTEM
     assert NetworkError("no", cause=Cause.NAME).cause is Cause.NAME

@@ -685,11 +685,16 @@ def test_a_user_is_denied_a_second_session(gre: int, caplog: pytest.LogCaptureFi
             third = await here.dial(password="a guess")
             await until(lambda: third.end)
             assert "E=691" in (third.end or "")
-            # Nor is the one that is in asked to go when it proves itself again.
+            # Nor is the one that is in asked to go when it proves itself again, or negotiates anew.
             session = next(iter(here.server.clients.values()))
             session.driver.endpoint.rechallenge(session.call_id, first.loop.time())
             session.driver.settle(first.loop.time())
             await asyncio.sleep(0.1)
+            first.session.link.lcp.renegotiate(first.loop.time())
+            first.session.handle_timer(first.loop.time() + 0.001)
+            first.session._follow_link(first.loop.time())
+            first.settle()
+            await until(lambda: first.ups == 2 or first.end)
             assert first.end is None
             first.hang_up()
             await until(lambda: here.idle)

@@ -4,7 +4,6 @@ import resource
 
 import pytest
 
-from pypptp.service import descriptors
 from pypptp.service.descriptors import BESIDES, raise_descriptor_limit, sessions_for
 
 
@@ -33,8 +32,8 @@ def test_the_soft_limit_goes_up_to_the_hard_one(
     monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, refuses: bool, expected: int
 ) -> None:
     system = System(soft, hard, refuses=refuses)
-    monkeypatch.setattr(descriptors.resource, "getrlimit", system.getrlimit)
-    monkeypatch.setattr(descriptors.resource, "setrlimit", system.setrlimit)
+    monkeypatch.setattr(resource, "getrlimit", system.getrlimit)
+    monkeypatch.setattr(resource, "setrlimit", system.setrlimit)
     assert raise_descriptor_limit() == expected
     assert system.limits == (expected, hard)
 

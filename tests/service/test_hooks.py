@@ -60,6 +60,11 @@ def run(settings: HookSettings, *, act: Callable[[Hooks], Any], close: bool = Tr
     asyncio.run(scenario())
 
 
+def up_and_down(hooks: Hooks) -> None:
+    hooks.up(FACTS)
+    hooks.down(FACTS, END)
+
+
 def out(tmp_path: Path) -> list[str]:
     return (tmp_path / "out").read_text().splitlines()
 
@@ -68,7 +73,7 @@ def test_arguments_and_environment_are_pppds(script: Script, tmp_path: Path, mon
     monkeypatch.setenv("PYPPTP_PASSWORD", "a secret of ours")
     text = 'echo "$#|$1|$2|$3|$4|$5|$6" >>$OUT; env | grep -v "^PWD=\\|^_=\\|^SHLVL=\\|^OLDPWD=" | sort >>$OUT'
     settings = HookSettings(ip_up=script(text), ip_down=script(text, "down"), linkname="gate")
-    run(settings, act=lambda hooks: (hooks.up(FACTS), hooks.down(FACTS, END)))
+    run(settings, act=up_and_down)
     common = [
         "CALLING_SID=10.100.100.2",
         "DEVICE=/dev/net/tun",
@@ -257,7 +262,7 @@ def test_what_cannot_be_run_is_a_line_of_the_log(
 def test_close_waits_and_then_no_longer(script: Script, tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     settings = HookSettings(ip_up=script("sleep 60"), ip_down=script("echo down >>$OUT", "down"), timeout=0.4)
     began = time.monotonic()
-    run(settings, act=lambda hooks: (hooks.up(FACTS), hooks.down(FACTS, END)))
+    run(settings, act=up_and_down)
     assert time.monotonic() - began < 5
     # The first took all the time there was.
     assert "ip-down for ppp0 is not run: there is no time left" in caplog.text

@@ -84,4 +84,4 @@ class MschapV1Peer(ChapPeer):
         """Return the server's own words and code. R=1 is no reason to try the same password again."""
         parsed = parse_message(message)
         reason = f"authentication failed: {explain(parsed)}"
-        return Failure(reason, parsed.error, parsed.text, cause=cause_of_code(parsed.error))
+        return Failure(reason, parsed.error, parsed.text, cause=cause_of_code(parsed.error, parsed.text))
