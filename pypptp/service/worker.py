@@ -13,6 +13,7 @@ import sys
 
 from pypptp.aio.workers import Worker, receive_begin
 from pypptp.errors import PptpError
+from pypptp.net.journal import Journal
 from pypptp.net.linux import LinuxEdge
 from pypptp.net.remote import remote_edge
 from pypptp.service.core_config import server_config
@@ -33,10 +34,24 @@ def main(arguments: list[str]) -> int:
         begin = receive_begin(end)
         settings = make_settings(ServerSettings, dict(begin.settings))
         set_up_logging(settings.log_level)
-        edge = remote_edge(channel[0])[0] if channel else LinuxEdge()
+        edge = remote_edge(channel[0])[0] if channel else _own_edge(settings, begin.index)
         worker = Worker(server_config(settings), begin, end=end, gre=gre, edge=edge)
         run_loop(worker.run())
     return 0
+
+
+def _own_edge(settings: ServerSettings, index: int) -> LinuxEdge:
+    """Make the edge of a worker that has the rights itself.
+
+    Proxy ARP is the one thing it does that outlives it, and so the one thing to be journaled. What a worker that was
+    killed left behind goes at once, and not with the server's next start.
+    """
+    if not settings.proxy_arp:
+        return LinuxEdge()
+    edge = LinuxEdge(Journal(f"{settings.instance or settings.command}, worker {index + 1}"))
+    for change in edge.recover().taken_back:
+        log.info("took back what was left behind: %s", change)
+    return edge
 
 
 if __name__ == "__main__":

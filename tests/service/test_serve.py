@@ -14,8 +14,10 @@ import pytest
 
 from pypptp.auth.account import Account
 from pypptp.errors import ConfigurationError, NetworkError
+from pypptp.net.edge import Route
 from pypptp.service.serve import run_server
 from tests.aio.dialling import SERVER
+from tests.net.test_books import Paper
 from tests.service.running import START, Watched, await_log, meanwhile, send, serve, server_settings, warnings
 
 pytestmark = pytest.mark.usefixtures("udp")
@@ -66,6 +68,35 @@ def test_nat_without_a_default_route_warns_and_goes_on(caplog: pytest.LogCapture
     (line,) = warnings(caplog)
     assert "no default route, so no NAT" in line
     assert "--nat" in line
+
+
+@pytest.mark.parametrize("routes", [None, []])
+def test_without_nat_the_mss_is_clamped_and_proxy_arp_has_forwarding(
+    caplog: pytest.LogCaptureFixture, secrets: Path, routes: list[Route] | None
+) -> None:
+    paper = Paper()
+    edge = Watched(routes=routes, ledger=paper)
+    settings = server_settings(
+        secrets=secrets, nat="none" if routes is None else "auto", ifname="vpn%d", proxy_arp=True, isolate=True
+    )
+    serve(caplog, settings, edge)
+    assert (edge.forwarded, edge.nats) == (True, [])
+    written = [note for note in paper.notes if note.startswith("write ")]
+    assert written == ["write FilterMade", "write ForwardingOn", "write FilterMade"]
+    assert (edge.isolation, edge.forwarding, edge.clamped) == (False, False, [])
+
+
+def test_what_goes_along_with_no_nat_may_be_refused(caplog: pytest.LogCaptureFixture, secrets: Path) -> None:
+    edge = Watched(refusals={"clamp_mss": "no nftables", "enable_forwarding": "/proc/sys is read-only"})
+    serve(caplog, server_settings(secrets=secrets, nat="none", proxy_arp=True), edge)
+    assert warnings(caplog) == ["proxy ARP does nothing where this host does not forward: /proc/sys is read-only"]
+
+
+def test_who_asks_for_isolation_gets_it_or_no_server(secrets: Path) -> None:
+    edge = Watched(refusals={"isolate": "no nftables; --isolate needs it"})
+    with pytest.raises(NetworkError, match="--isolate needs it"):
+        run_server(server_settings(secrets=secrets, isolate=True), edge=edge, announce_account=lambda account: None)
+    assert edge.changes() == []
 
 
 def test_nat_behind_an_interface_by_name(caplog: pytest.LogCaptureFixture, secrets: Path) -> None:
