@@ -220,7 +220,7 @@ class Session:
         if decrypt is None:
             self.counters.not_encrypted_data += 1
             return 0
-        verdict = decrypt(handle, buffer, start, end, sequence)
+        verdict = decrypt(handle, buffer, start, end, sequence, now)
         if verdict != OK:
             return self._refuse_frame(verdict, now)
         start += 3 if buffer[start + 2] else _MPPE_OVERHEAD

@@ -6,7 +6,7 @@ import random
 from dataclasses import fields
 from ipaddress import IPv4Address
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given
@@ -245,10 +245,10 @@ def test_clear_packets_are_refused_under_mppe() -> None:
 
 @pytest.mark.parametrize("end", ["server", "client"])
 @pytest.mark.parametrize("mppe", [MppePolicy.REQUIRE, MppePolicy.PREFER])
-def test_who_goes_on_in_clear_is_ended_with_the_reason(end: str, mppe: MppePolicy) -> None:
+def test_who_goes_on_in_clear_is_ended_with_the_reason(end: Literal["server", "client"], mppe: MppePolicy) -> None:
     pair = Pair(client={"mppe": mppe}, server={"mppe": mppe})
     near, far = (pair.server, pair.client) if end == "server" else (pair.client, pair.server)
-    addresses = {"source": CLIENT_ADDRESS, "destination": SERVER_ADDRESS}
+    addresses: dict[str, Any] = {"source": CLIENT_ADDRESS, "destination": SERVER_ADDRESS}
     if end == "client":
         addresses = {"source": SERVER_ADDRESS, "destination": CLIENT_ADDRESS}
 

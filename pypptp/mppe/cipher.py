@@ -59,6 +59,10 @@ VERDICTS: Final = ("ok", "short", "not encrypted", "not flushed", "late", "impla
 MAXIMUM_CHANGES: Final = 65536
 """Key changes one frame can ask for: 65,536 frames lost in a row, over a second at full speed."""
 
+CHANGES_PER_SECOND: Final = 65536
+"""Key changes for lost frames that a sender may have worked out for it in a second, in the long run: more frames than
+a line loses, and a tenth or so of one processor."""
+
 _CHECKPOINT_EVERY: Final = 256
 # Linux answers a Reset-Request with a key change, so each answer that gets lost puts the receiver one change behind.
 _LOST_RESETS: Final = 8
@@ -72,6 +76,31 @@ _NO_HEADER: Final = -1
 _header = Struct("!H")
 _pack_header = _header.pack_into
 _unpack_start = Struct("!IH").unpack_from
+
+
+class Allowance:
+    """How many key changes a sender may still have worked out for frames it says were lost.
+
+    Forged frames pay once for all of them, since the keys are kept. Who has the right keys could have a tenth of a
+    second with every other frame, each a genuine jump of 65,536. So only good frames are charged, and nobody else can
+    use up what a sender has. It goes on through negotiations of CCP: new keys are no new allowance.
+    """
+
+    __slots__ = ("_at", "_left")
+
+    def __init__(self) -> None:
+        self._left = float(MAXIMUM_CHANGES)
+        self._at = 0.0
+
+    def is_left(self, now: float) -> bool:
+        """Say whether another jump may be worked out; it may then cost more than is left."""
+        self._left = min(MAXIMUM_CHANGES, self._left + max(0.0, now - self._at) * CHANGES_PER_SECOND)
+        self._at = now
+        return self._left > 0
+
+    def spend(self, changes: int) -> None:
+        """Charge a jump."""
+        self._left -= changes
 
 
 class Encryptor:
@@ -159,6 +188,7 @@ class Decryptor:
         sequence: GRE sequence of the frame with which CCP opened: encrypted frames come after it. Without it the
             first frame is believed about the frames lost before it, up to 4,095.
         plausibility: what to hold a plaintext against.
+        allowance: what jumps may cost, where ``decrypt`` is told the time.
 
     Attributes:
         discarding: stateful: frames were lost, and a Reset-Request is to be repeated until this is false.
@@ -171,6 +201,7 @@ class Decryptor:
 
     __slots__ = (
         "_advance_and_crypt",
+        "_allowance",
         "_backend",
         "_checkpoints",
         "_clear",
@@ -206,8 +237,10 @@ class Decryptor:
         stateless: bool,
         sequence: int | None = None,
         plausibility: Plausibility = is_plausible,
+        allowance: Allowance | None = None,
         backend: Backend = DEFAULT,
     ) -> None:
+        self._allowance = Allowance() if allowance is None else allowance
         self._backend = backend
         self._schedule = new_schedule(start_key, strength, backend)
         self._advance_and_crypt = self._schedule.advance_and_crypt
@@ -234,7 +267,9 @@ class Decryptor:
         self.short = self.not_encrypted = self.not_flushed = self.late = self.implausible = self.discarded = 0
         self.losses = 0
 
-    def decrypt(self, handle: Handle, buffer: bytearray, start: int, end: int, sequence: int) -> int:
+    def decrypt(
+        self, handle: Handle, buffer: bytearray, start: int, end: int, sequence: int, now: float | None = None
+    ) -> int:
         """Decrypt one frame in place and return a verdict.
 
         With OK the plaintext, PPP protocol field first, is buffer[start + 2:end]. With any other verdict keys and
@@ -246,13 +281,14 @@ class Decryptor:
             start: position of the MPPE header.
             end: position behind the frame.
             sequence: the GRE sequence number it came with.
+            now: the time; without it jumps may cost what they want, as in a recording.
         """
         if not start + _IPV4_FRAME <= end <= len(buffer):
-            return self._decrypt_other(handle, buffer, start, end, sequence)
+            return self._decrypt_other(handle, buffer, start, end, sequence, now)
         header = buffer[start] << 8 | buffer[start + 1]
         # From 4,097 on, the same count can mean that 4,096 frames were lost.
         if header != self._next_header or not 0 < (sequence - self._sequence & _SEQUENCE_MASK) <= _COUNTS:
-            return self._decrypt_other(handle, buffer, start, end, sequence)
+            return self._decrypt_other(handle, buffer, start, end, sequence, now)
         payload = start + 2
         length = end - payload
         self._advance_and_crypt(handle, payload, length)
@@ -289,7 +325,9 @@ class Decryptor:
 
     # --- everything but the next frame of a stateless session ---
 
-    def _decrypt_other(self, handle: Handle, buffer: bytearray, start: int, end: int, sequence: int) -> int:
+    def _decrypt_other(
+        self, handle: Handle, buffer: bytearray, start: int, end: int, sequence: int, now: float | None
+    ) -> int:
         if start < 0 or end - start <= HEADER_LENGTH or end > len(buffer):
             self.short += 1
             return SHORT
@@ -317,11 +355,16 @@ class Decryptor:
             # of an encrypted one.
             advance += max(0, min(ahead - clear, MAXIMUM_CHANGES) - advance) // _COUNTS * _COUNTS
         if self._stateless:
+            if advance > 1 and now is not None and not self._allowance.is_left(now):
+                return self._refuse_as_implausible(count, sequence)
+            work = self._work_for(advance)
             before = self._schedule.key
             key = self._key_after(before, advance)
             if not self._try_key(handle, buffer, start, end, key, strict=advance != 1):
                 self._schedule.load(before)
                 return self._refuse_as_implausible(count, sequence)
+            if advance > 1:
+                self._allowance.spend(work)
             self._move_on(advance)
         else:
             verdict = self._decrypt_stateful(handle, buffer, start, end, advance, flushed)
@@ -369,12 +412,21 @@ class Decryptor:
         if self._checkpoints:
             self._checkpoints = {at: key for at, key in self._checkpoints.items() if at > self._position}
 
+    def _work_for(self, changes: int) -> int:
+        """How many changes ``_key_after`` has to work out."""
+        goal = self._position + changes
+        known = goal - goal % _CHECKPOINT_EVERY
+        if known in self._checkpoints:
+            return goal - known
+        if changes <= _CHECKPOINT_EVERY:
+            return changes
+        return goal - max((at for at in self._checkpoints if at <= goal), default=self._position)
+
     def _key_after(self, key: bytes, changes: int) -> bytes:
         """The session key so many changes from now.
 
         A forged frame can ask for 65,536 changes, a tenth of a second, and the next one for as many again. So keys on
-        the way are
-        remembered: whatever comes after the first asks for 255 changes at most.
+        the way are remembered: whatever comes after the first asks for 255 changes at most.
         """
         at = self._position
         goal = at + changes

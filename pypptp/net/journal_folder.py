@@ -27,7 +27,7 @@ _POLL_SECONDS = 0.01
 
 
 def runtime_folder() -> Path:
-    """Return the folder for what lives as long as this boot, of this user. Raises NetworkError where a user has none."""
+    """Return the folder for what lives as long as this boot, of this user. Raises NetworkError where it has none."""
     if os.geteuid() == 0:
         return RUNTIME_FOLDER
     runtime = os.environ.get("XDG_RUNTIME_DIR", "")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from pypptp.mppe.cipher import Decryptor, Encryptor
+from pypptp.mppe.cipher import Allowance, Decryptor, Encryptor
 from pypptp.mppe.keys import MppeKeys
 from pypptp.ppp.ccp import Ccp, MppeOption, SupportedBits, strength_of
 from pypptp.ppp.config import LinkConfig, MppePolicy
@@ -31,6 +31,7 @@ class LinkEncryption:
         self.encryptor: Encryptor | None = None
         self.decryptor: Decryptor | None = None
         self.settled = False
+        self._allowance = Allowance()
         self._config = config
         self._keys: MppeKeys | None = None
         self._ever = False
@@ -108,7 +109,9 @@ class LinkEncryption:
         if receive:
             strength, stateless = strength_of(receive), bool(receive & SupportedBits.STATELESS)
             start_key = self._keys.start_keys(strength)[1]
-            self.decryptor = Decryptor(start_key, strength, stateless=stateless, sequence=sequence)
+            self.decryptor = Decryptor(
+                start_key, strength, stateless=stateless, sequence=sequence, allowance=self._allowance
+            )
         self._ever = self._ever or self.complete
         self._settle(settled=True)
         return ""

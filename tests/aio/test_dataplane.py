@@ -142,6 +142,23 @@ def test_nobody_elses_packets_count(plane: Bench) -> None:
     assert numbers(call.tun.take()) == [0]
 
 
+def test_one_clients_address_is_no_key_to_anothers_call(plane: Bench) -> None:
+    near, far = plane.call(), plane.call()
+    plane.plane.detach(far.flow)
+    plane.plane.attach(far.server, local=None, peer=ELSEWHERE, settle=far._settle).open_tun(far.tun.fd)
+    # Each is somebody here, and so is not the other.
+    ours, theirs = near.to_plane(1), far.to_plane(2)
+    plane.receive(ours, header=outer_header(ELSEWHERE))
+    plane.receive(theirs)
+    assert plane.plane.wrong_address == 2
+    assert near.settled == far.settled == []
+    assert near.tun.take() == far.tun.take() == []
+    plane.receive(ours)
+    plane.receive(theirs, header=outer_header(ELSEWHERE))
+    assert (numbers(near.tun.take()), numbers(far.tun.take())) == ([1], [2])
+    assert plane.plane.wrong_address == 2
+
+
 @pytest.mark.parametrize(
     "datagram",
     [

@@ -359,6 +359,67 @@ def test_what_a_forged_frame_costs_is_paid_once(monkeypatch: pytest.MonkeyPatch)
     assert all(at > 5002 for at in decryptor._checkpoints)
 
 
+def worked_out(decryptor: Decryptor, monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """How many changes are worked out from now on, each time."""
+    steps: list[int] = []
+    kind = type(decryptor._schedule)
+    original = kind.key_after
+
+    def counting(schedule: Any, key: bytes, changes: int) -> bytes:
+        steps.append(changes)
+        return original(schedule, key, changes)
+
+    monkeypatch.setattr(kind, "key_after", counting)
+    return steps
+
+
+def test_who_has_the_keys_cannot_jump_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A sender with the right keys that says with each frame that 60,000 before it were lost."""
+    _, decryptor = pair()
+    steps = worked_out(decryptor, monkeypatch)
+    sequence, taken, now = 0, 0, 100.0
+    key = decryptor._schedule.key
+    for _ in range(16):
+        # A quarter of a second for each: four in all.
+        now += 0.25
+        ahead = sequence + 60_000
+        sender = Decryptor(START, Strength.BITS_128, stateless=True)._schedule
+        wanted = sender.key_after(key, 60_000)
+        frame = bytearray((0x9000 | ahead - 1 & 0xFFF).to_bytes(2, "big") + plaintext())
+        sender.load(wanted)
+        sender.crypt(DEFAULT.bind(frame), 2, len(frame) - 2)
+        steps.clear()
+        if decryptor.decrypt(DEFAULT.bind(frame), frame, 0, len(frame), ahead, now) == OK:
+            taken += 1
+            sequence, key = ahead, wanted
+        else:
+            assert steps == []
+    assert 4 <= taken <= 6
+
+
+def test_what_others_forge_is_not_charged_to_the_sender(monkeypatch: pytest.MonkeyPatch) -> None:
+    encryptor, decryptor = pair()
+    assert decryptor.decrypt_frame(encryptor.encrypt_frame(plaintext()), 1) is not None
+    for number in range(3000):
+        frame = bytearray((0x9000 | number & 0xFFF).to_bytes(2, "big") + bytes(18))
+        assert decryptor.decrypt(DEFAULT.bind(frame), frame, 0, len(frame), 60_000, 1.0) == IMPLAUSIBLE
+    for _ in range(5000):
+        encryptor.encrypt_frame(b"\x00\x21")
+    frame = bytearray(encryptor.encrypt_frame(plaintext(1)))
+    assert decryptor.decrypt(DEFAULT.bind(frame), frame, 0, len(frame), 5002, 1.0) == OK
+
+
+def test_a_line_that_loses_half_of_all_never_uses_it_up() -> None:
+    encryptor, decryptor = pair()
+    now = 0.0
+    for number in range(20_000):
+        # 50,000 packets a second.
+        now += 1 / 50_000
+        frame = bytearray(encryptor.encrypt_frame(plaintext(number)))
+        if number % 2:
+            assert decryptor.decrypt(DEFAULT.bind(frame), frame, 0, len(frame), number + 1, now) == OK
+
+
 @pytest.mark.parametrize("stateless", [True, False])
 def test_flipped_bits_in_the_inner_header_are_noticed(stateless: bool) -> None:
     encryptor, decryptor = pair(stateless=stateless)

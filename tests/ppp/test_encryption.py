@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from pypptp.mppe.cipher import Decryptor
@@ -46,39 +48,50 @@ def test_no_common_strength() -> None:
     assert not joined.sent(SERVER, IPCP)
 
 
-def test_the_peer_rejects_mppe() -> None:
-    joined = Joined({}, {"mppe": PREFER}, tamper=rejecting_mppe).up(30)
-    assert joined.closed(SERVER) == "MPPE required, but the peer refuses it"
-    assert joined.closed(CLIENT) == "the peer terminated the link: MPPE required, but the peer refuses it"
+@pytest.mark.parametrize(("role", "peer"), [BOTH, BOTH[::-1]])
+def test_the_peer_rejects_mppe(role: Role, peer: Role) -> None:
+    def rejecting(sender: Role, protocol: int, packet: ControlPacket) -> list[ControlPacket] | None:
+        if (sender, protocol, packet.code) == (peer, CCP, Code.CONFIGURE_ACK):
+            return [ControlPacket(Code.CONFIGURE_REJECT, packet.identifier, packet.data)]
+        return None
+
+    lax: dict[str, Any] = {"mppe": PREFER}
+    joined = Joined(lax if peer is SERVER else {}, lax if peer is CLIENT else {}, tamper=rejecting).up(30)
+    assert joined.closed(role) == "MPPE required, but the peer refuses it"
+    assert joined.closed(peer) == "the peer terminated the link: MPPE required, but the peer refuses it"
 
 
-def rejecting_mppe(sender: Role, protocol: int, packet: ControlPacket) -> list[ControlPacket] | None:
-    if (sender, protocol, packet.code) == (CLIENT, CCP, Code.CONFIGURE_ACK):
-        return [ControlPacket(Code.CONFIGURE_REJECT, packet.identifier, packet.data)]
-    return None
+@pytest.mark.parametrize("role", BOTH)
+@pytest.mark.parametrize("policy", [REQUIRE, PREFER])
+def test_the_peer_ends_ccp_once_it_is_open(role: Role, policy: MppePolicy) -> None:
+    """A link that was encrypted once never goes on in clear, whatever the settings."""
+    joined = both(mppe=policy)
+    joined.inject(role, frame_of(CCP, ControlPacket(Code.TERMINATE_REQUEST, 9)))
+    assert not joined.links[role].network_up
+    joined.run(10)
+    assert joined.closed(role) == "MPPE required, but the peer ended CCP"
+    assert not joined.links[role].network_up
 
 
-def test_the_peer_ends_ccp_once_it_is_open() -> None:
+def test_new_keys_are_no_new_allowance() -> None:
+    """What jumps may cost goes by the link: CCP can be negotiated anew as often as a peer likes."""
     joined = both()
-    joined.inject(SERVER, frame_of(CCP, ControlPacket(Code.TERMINATE_REQUEST, 9)))
-    assert not joined.server.network_up
-    joined.run(10)
-    assert joined.closed(SERVER) == "MPPE required, but the peer ended CCP"
+    first = joined.server.decryptor
+    assert first is not None
+    joined.client.renegotiate_encryption(joined.now)
+    joined.run(1)
+    second = joined.server.decryptor
+    assert second is not None
+    assert second is not first
+    assert second._allowance is first._allowance
 
 
-def test_a_link_once_encrypted_never_goes_on_in_clear() -> None:
-    joined = both(mppe=PREFER)
-    joined.inject(SERVER, frame_of(CCP, ControlPacket(Code.TERMINATE_REQUEST, 9)))
-    assert not joined.server.network_up
-    joined.run(10)
-    assert joined.closed(SERVER) == "MPPE required, but the peer ended CCP"
-
-
-def test_a_protocol_reject_of_ccp() -> None:
+@pytest.mark.parametrize("role", BOTH)
+def test_a_protocol_reject_of_ccp(role: Role) -> None:
     joined = Joined(tamper=lambda sender, protocol, packet: [] if protocol == CCP else None).up()
-    joined.inject(SERVER, frame_of(LCP, ControlPacket(Code.PROTOCOL_REJECT, 9, b"\x80\xfd\x01\x01\x00\x04")))
+    joined.inject(role, frame_of(LCP, ControlPacket(Code.PROTOCOL_REJECT, 9, b"\x80\xfd\x01\x01\x00\x04")))
     joined.run(10)
-    assert joined.closed(SERVER) == "MPPE required, but CCP: rejected by the peer"
+    assert joined.closed(role) == "MPPE required, but CCP: rejected by the peer"
 
 
 def test_ipcp_before_ccp_waits_without_an_answer() -> None:

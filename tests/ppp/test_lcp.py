@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -381,3 +383,37 @@ def test_a_request_full_of_options_is_answered_within_the_mru() -> None:
     (answer,) = driven.give(request)
     assert answer.code == Code.CONFIGURE_REJECT
     assert len(answer.build()) <= 1500
+
+
+def work_for(data: bytes) -> int:
+    """Calls of Python functions that a Configure-Request with this data sets off."""
+    driven = Alone(make())
+    packet = ControlPacket(Code.CONFIGURE_REQUEST, 1, data).build()
+    calls = 0
+
+    def count(frame: object, event: str, argument: object) -> None:
+        nonlocal calls
+        calls += event == "call"
+
+    sys.setprofile(count)
+    try:
+        driven.machine.receive(packet, 0.0)
+    finally:
+        sys.setprofile(None)
+    return calls
+
+
+@pytest.mark.parametrize(
+    "option", [b"\x77\x02", b"\x05\x06peer", b"\x01\x02", b"\x03\x05\xc2\x23\x81", b"\x01\x04\x00\x01"]
+)
+def test_a_flood_of_options_costs_a_few_calls_for_each(option: bytes) -> None:
+    few, many = work_for(option * 10), work_for(option * 300)
+    assert (many - few) / 290 < 8
+
+
+@pytest.mark.parametrize("bad", [b"\x05\x00", b"\x05\x01", b"\x00\x00"])
+def test_an_option_of_no_length_costs_the_same_whatever_follows(bad: bytes) -> None:
+    alone = work_for(bad)
+    assert work_for(bad + bytes(1900)) == work_for(bad * 900) == alone
+    # Nor does it stop a packet from being looked at once only.
+    assert work_for(b"\x77\x02" * 300 + bad) < 300 * 8
