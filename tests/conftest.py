@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from pypptp.net import resolv_conf
+from pypptp.service import secrecy
 
 ROOT = Path(__file__).resolve().parent.parent
 VECTORS = ROOT / "tests" / "vectors"
@@ -27,6 +28,12 @@ settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE") or ("ci" if os.enviro
 def _no_real_name_servers(monkeypatch: pytest.MonkeyPatch) -> None:
     """A test that forgets to say where /etc/resolv.conf and its copy are finds none."""
     monkeypatch.setattr(resolv_conf, "STATE_FOLDER", Path("/nonexistent/pypptp"))
+
+
+@pytest.fixture(autouse=True)
+def _tests_may_dump_core(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The commands close their process to others; those that tests call run in pytest's, and that is not to be closed."""
+    monkeypatch.setattr(secrecy, "_close_to_others", lambda: None)
 
 
 def _why_no_netns() -> str | None:

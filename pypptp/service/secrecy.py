@@ -21,9 +21,13 @@ def guard_memory() -> None:
     only place left for what it knows. A program it starts begins dumpable again.
     """
     try:
-        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-        libc = ctypes.CDLL(None, use_errno=True)
-        if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
-            raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))
+        _close_to_others()
     except (OSError, ValueError) as error:
         log.warning("a crash may leave passwords in a core dump: %s", error)
+
+
+def _close_to_others() -> None:
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0) != 0:
+        raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()))

@@ -38,9 +38,9 @@ def test_elsewhere(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.mark.netns
 def test_an_ordinary_user_gets_one_sentence() -> None:
-    # Imported as root: the interpreter's own folder may be closed to others.
+    # Asked once as root, so that all is imported: the interpreter's and the project's folders may be closed to others.
     program = (
-        "import os, pypptp.net.linux, pypptp.net.namespaces; from pypptp.net.probe import probe; "
+        "import os, pypptp.net.linux, pypptp.net.namespaces; from pypptp.net.probe import probe; probe(); "
         "os.setgid(65534); os.setuid(65534); print(probe())"
     )
     done = subprocess.run([sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, check=True)

@@ -50,9 +50,9 @@ def test_without_it_there_would_be_one(tmp_path: Path) -> None:
 
 
 def test_a_refusal_is_said_and_goes_on(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
-    def refuse(which: int, limits: tuple[int, int]) -> None:
+    def refuse() -> None:
         raise ValueError("not allowed to raise maximum limit")
 
-    monkeypatch.setattr(resource, "setrlimit", refuse)
+    monkeypatch.setattr(secrecy, "_close_to_others", refuse)
     secrecy.guard_memory()
     assert "may leave passwords in a core dump: not allowed" in caplog.text
