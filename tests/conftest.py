@@ -32,7 +32,7 @@ def _no_real_name_servers(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(autouse=True)
 def _tests_may_dump_core(monkeypatch: pytest.MonkeyPatch) -> None:
-    """The commands close their process to others; those that tests call run in pytest's, and that is not to be closed."""
+    """The commands close their process to others. Those that tests call run in pytest's own, which stays open."""
     monkeypatch.setattr(secrecy, "_close_to_others", lambda: None)
 
 
