@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import os
+from collections import Counter
+from collections.abc import Sequence
 from contextlib import ExitStack
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -56,7 +58,9 @@ ORIGINAL, DECRYPTED = "captured", "decrypted"
 @click.option(
     "--password-file", metavar="FILE", type=click.Path(path_type=Path), help="A file whose first line is the password."
 )
-@click.option("--layer", "layers", metavar="NAME", multiple=True, help="Show only pptp, lcp, chap, ccp, ipcp, ...")
+@click.option(
+    "--layer", "layers", metavar="NAME", multiple=True, help="Show only pptp, lcp, chap, ccp, ...; may be repeated."
+)
 @click.option("--session", metavar="N", type=click.IntRange(1), help="Show only one session, counted from 1.")
 @click.option("--ladder", type=click.Choice(["text", "html"]), help="Show the exchange as a ladder.")
 @click.option(
@@ -118,10 +122,19 @@ def decode(
     elif wanted["export"] is not None:
         _export(decoded, wanted["export"], session)
     elif wanted["ladder"] is not None:
-        lines = decoded.choose(decoded.messages(), wanted["layers"], session)
-        _ladder(decoded, lines, wanted["ladder"], file)
+        _ladder(decoded, _chosen(decoded, wanted["layers"], session), wanted["ladder"], file)
     else:
-        _show(decoded, decoded.choose(decoded.messages(), wanted["layers"], session))
+        _show(decoded, _chosen(decoded, wanted["layers"], session))
+
+
+def _chosen(decoded: Decoded, layers: Sequence[str], session: int | None) -> list[MessageLine]:
+    """Return the lines that are wanted. A layer that is neither known nor in the capture is a mistake in typing."""
+    lines = decoded.messages()
+    there = dict.fromkeys([*LAYER_STYLES, *(line.layer for line in lines)])
+    for layer in layers:
+        if layer.upper() not in there:
+            raise WrongInputError(f"--layer {layer}: give one of {', '.join(there).lower()}; several by repeating it")
+    return decoded.choose(lines, layers, session)
 
 
 def _follow(interface: str, credentials: Credentials | None, wanted: dict[str, Any]) -> None:
@@ -129,7 +142,8 @@ def _follow(interface: str, credentials: Credentials | None, wanted: dict[str, A
     refused = ("session", "ladder", "export", "as_json", "both")
     for option in refused:
         if wanted[option]:
-            raise WrongInputError(f"--interface shows lines as they come: {option.replace('as_', '')} needs a file")
+            name = {"as_json": "json", "both": "write-both"}.get(option, option)
+            raise WrongInputError(f"--interface shows lines as they come: --{name} needs a file")
     layers = {layer.upper() for layer in wanted["layers"]}
     console = Console(highlight=False, soft_wrap=True)
     decoder = LiveDecoder(credentials)
@@ -252,10 +266,10 @@ def _remark(decoded: Decoded, credentials: Credentials | None) -> None:
     tried = [session for session in decoded.sessions if session.password_fits is not None]
     if not tried:
         click.echo("pypptp: no MS-CHAP login that was accepted, so there are no keys", err=True)
-    for session in tried:
-        if not session.password_fits:
-            names = ", ".join(f'"{user}"' for user in session.users)
-            click.echo(f"pypptp: user and password do not fit the login of {names}", err=True)
+    misfits = Counter(", ".join(f'"{user}"' for user in each.users) for each in tried if not each.password_fits)
+    for names, count in misfits.items():
+        times = f", in {count} sessions" if count > 1 else ""
+        click.echo(f"pypptp: user and password do not fit the login of {names}{times}", err=True)
 
 
 def _show(decoded: Decoded, lines: list[MessageLine]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import click
@@ -19,6 +19,8 @@ SCHEMA = 1
 """Of ``--json``: keys may come, but none goes or changes its meaning."""
 
 COLUMNS = ("name", "server", "user", "file", "state", "interface", "address")
+WIDEST = 10_000
+WHOLE = ("server", "state", "interface", "address")
 
 
 @click.command("list", short_help="List the connections that were set up, and which are up.")
@@ -34,16 +36,29 @@ def list_(as_json: bool) -> None:
     rows += [_row(None, found) for found in running.values()]
     if as_json:
         click.echo(json.dumps({"schema": SCHEMA, "connections": rows, "unreadable": troubles}))
+    elif not rows:
+        click.echo("no connection is set up, and no client runs; 'pypptp setup --create NAME' makes one")
     else:
-        table = Table(*COLUMNS, box=box.SIMPLE_HEAD, pad_edge=False)
-        for row in rows:
-            table.add_row(*(_printable(str(row[column] or "")) for column in COLUMNS))
-        Console(highlight=False, markup=False).print(table)
+        console = Console(highlight=False, markup=False)
+        table = _table(rows, COLUMNS)
+        if console.measure(table, options=console.options.update(width=WIDEST)).maximum > console.width:
+            # The name says nearly as much as the file; half an address would be another one.
+            table = _table(rows, tuple(column for column in COLUMNS if column != "file"))
+        console.print(table)
     for sentence in troubles:
         click.echo(f"pypptp: {sentence}", err=True)
 
 
 list = list_  # the name the commands are found by
+
+
+def _table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for column in columns:
+        table.add_column(column, no_wrap=column in WHOLE, overflow="fold")
+    for row in rows:
+        table.add_row(*(_printable(str(row[column] or "")) for column in columns))
+    return table
 
 
 def _row(connection: Connection | None, running: Instance | None) -> dict[str, Any]:

@@ -10,12 +10,16 @@ import click
 from pypptp.errors import ConfigurationError
 from pypptp.service.lint import weakness_of
 from pypptp.service.peers import NewConnection, create, delete
-from pypptp.service.warning import BROKEN_CRYPTOGRAPHY, PASSWORD_IS_VISIBLE
+from pypptp.service.warning import BROKEN_CRYPTOGRAPHY
 from pypptp_cli.call import call
 from pypptp_cli.completing import complete_peers
 
 MAY_BE_CLEAR = (
-    "without --encrypt data goes in clear where the server does not encrypt; with it the connection fails then"
+    "without --encrypt data goes in clear if the server does not encrypt; with it such a server is not connected to"
+)
+VISIBLE_HERE = (
+    "the password given with --password can be read by every user of this machine (ps); leave it out to be asked, or "
+    "give it on standard input"
 )
 
 
@@ -32,7 +36,8 @@ MAY_BE_CLEAR = (
 @click.option("-u", "--username", metavar="NAME", help="Name to log in with.")
 @click.option(
     "-p", "--password", metavar="PASSWORD",
-    help="Password, visible to every user of this machine while the command runs; asked for where it is left out.",
+    help="Password, visible to every user of this machine while the command runs; without it the prompt asks, or the "
+    "first line of standard input is taken.",
 )  # fmt: skip
 @click.option("-e", "--encrypt", is_flag=True, help="Require MPPE with keys of 128 bits.")
 @click.option("--start", is_flag=True, help="Connect at once, as 'pypptp call NAME --detach' does.")
@@ -67,7 +72,9 @@ def setup(
     if password is None:
         password = _asked_for(connection.client)
     else:
-        click.echo(f"pypptp: {PASSWORD_IS_VISIBLE}", err=True)
+        click.echo(f"pypptp: {VISIBLE_HERE}", err=True)
+    if not password:
+        raise ConfigurationError("the password is empty; give it at the prompt or on standard input")
     weakness = weakness_of(password, str(username))
     if weakness:
         click.echo(f"pypptp: the password {weakness}", err=True)

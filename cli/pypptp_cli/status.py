@@ -34,7 +34,7 @@ def status(ctx: click.Context, instance: str | None, as_json: bool) -> None:
     if as_json:
         print_json({"instances": found})
     elif not found:
-        raise NothingRuns(nothing_runs())
+        raise NothingRuns(nothing_runs(kind="server or client"))
     else:
         click.echo("\n".join(line for answer in found for line in describe(answer)))
     if not found or not all(answer["ok"] for answer in found):

@@ -82,13 +82,13 @@ def parse_pptpd_conf(data: bytes, source: str = "pptpd.conf") -> tuple[dict[str,
         The line in force for each keyword of the table, in the file's order, and what there is to say.
 
     Raises:
-        ConfigurationError: this is no text file, or hardly a line is pptpd's.
+        ConfigurationError: this is no text file, or no line or hardly one is pptpd's.
     """
     if b"\0" in data:
         raise ConfigurationError(f"{source}:{data[: data.index(0)].count(10) + 1}: not a text file, it holds a NUL")
     lines: dict[str, ConfLine] = {}
     findings: list[Finding] = []
-    unknown = 0
+    known = unknown = 0
     physical = data.removeprefix(b"\xef\xbb\xbf").split(b"\n")
     for number, octets in enumerate(physical, 1):
         text = octets.decode("utf-8", "replace")
@@ -121,7 +121,9 @@ def parse_pptpd_conf(data: bytes, source: str = "pptpd.conf") -> tuple[dict[str,
             findings.append(
                 Finding(source, number, Level.WARNING, f"{shown(keyword)} is no word of pptpd's, it is left out{near}")
             )
-        elif keyword in lines:
+            continue
+        known += 1
+        if keyword in lines:
             message = f"'{keyword}' stands in line {lines[keyword].line} already, and the first one counts"
             findings.append(Finding(source, number, Level.WARNING, message))
         else:
@@ -132,6 +134,9 @@ def parse_pptpd_conf(data: bytes, source: str = "pptpd.conf") -> tuple[dict[str,
                 findings.append(Finding(source, number, Level.WARNING, f"'{keyword}' says nothing without a value"))
                 if meaning.effect is Effect.SETTING:
                     del lines[keyword]
+    if unknown > 1 and not known:
+        # With pptpd's own addresses in place of those meant, a server of nobody's wish would start.
+        raise ConfigurationError(f"{source}: no line of it is pptpd's: the name of a TOML file has to end in .toml")
     return lines, findings
 
 

@@ -225,7 +225,8 @@ class ServerRequests:
                 await self._running.drain()
             log.info("drained")
         except TimeoutError:
-            log.info("not drained in time: %d sessions are ended", len(self._running.sessions))
+            left = len(self._running.sessions)
+            log.info("not drained in time: %s", "1 session is ended" if left == 1 else f"{left} sessions are ended")
         self._stop()
 
     def _wall(self, moment: float) -> float:

@@ -141,6 +141,21 @@ def test_every_capture_is_shown_without_a_traceback(path: Path) -> None:
         assert result.exception is None
 
 
+@pytest.mark.parametrize("layer", ["nosuch", "lcp,chap", ""])
+def test_a_layer_there_is_not(layer: str) -> None:
+    for more in ([], ["--ladder", "text"]):
+        result = run(SESSION, "--layer", layer, *more)
+        assert result.exit_code == 2
+        assert f"--layer {layer}: give one of pptp, lcp, chap" in result.stderr
+
+
+@pytest.mark.parametrize(("option", "value"), [("--write-both", "both.pcapng"), ("--json", ""), ("--session", "1")])
+def test_what_a_live_interface_has_no_place_for(option: str, value: str) -> None:
+    result = run("--interface", "lo", option, *filter(None, [value]))
+    assert result.exit_code == 2
+    assert f"{option} needs a file" in result.stderr
+
+
 def test_only_some_layers() -> None:
     said = run(SESSION, "--layer", "ccp", "--layer", "IPCP").stdout
     assert "CCP    Configure-Request" in said

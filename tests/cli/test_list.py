@@ -73,3 +73,22 @@ def test_a_table(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[
     assert (office[0], office[-1]) == ("office", "down")
     assert (test[0], test[-3:]) == ("test", ["connected", "ppp0", "10.0.0.9"])
     assert client == ["client", "runs"]
+
+
+def test_addresses_are_whole_in_80_columns(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    _, out, _ = outcome(monkeypatch, capsys, "list")
+    assert max(len(line.rstrip()) for line in out.splitlines()) <= 80
+    assert [word for line in out.splitlines() for word in line.split() if word == "10.0.0.9"]
+    assert "10.100.100.1" in out
+    assert "file" not in out.split()
+    assert "\N{HORIZONTAL ELLIPSIS}" not in out
+
+
+def test_nothing_is_set_up(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr(module, "all_connections", lambda: ([], []))
+    monkeypatch.setattr(module, "instances", list)
+    status, out, _ = outcome(monkeypatch, capsys, "list")
+    assert (status, out) == (
+        0, "no connection is set up, and no client runs; 'pypptp setup --create NAME' makes one\n"
+    )  # fmt: skip

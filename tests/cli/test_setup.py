@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from pypptp.service.peers import create, delete
-from pypptp.service.warning import BROKEN_CRYPTOGRAPHY, PASSWORD_IS_VISIBLE
+from pypptp.service.warning import BROKEN_CRYPTOGRAPHY
 from pypptp_cli import setup as module
 from pypptp_cli.call import call
 from tests.conftest import VECTORS
@@ -39,7 +39,7 @@ def test_the_line_of_the_recipe(
     assert (status, out) == (0, "")
     assert said.splitlines() == [
         f"pypptp: {BROKEN_CRYPTOGRAPHY}",
-        f"pypptp: {PASSWORD_IS_VISIBLE}",
+        f"pypptp: {module.VISIBLE_HERE}",
         "pypptp: the password is a number, and soon found",
         f"{folder}/peers/test written",
         f"line for 'root' in {folder}/chap-secrets",
@@ -94,7 +94,11 @@ def test_an_empty_password(
 ) -> None:
     say(monkeypatch, given)
     status, _, said = outcome(monkeypatch, capsys, *RECIPE, "--encrypt")
-    assert (status, said.splitlines()[-1]) == (2, "pypptp: the password is empty")
+    assert (status, said.splitlines()[-1]) == (
+        2,
+        "pypptp: the password is empty; give it at the prompt or on standard input",
+    )
+    assert "characters" not in said
     assert not (folder / "peers/test").exists()
 
 

@@ -11,7 +11,9 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -29,6 +31,7 @@ MEMORY_MIB = 2048
 SLOWEST_SECONDS = 20
 """A try that takes longer is a finding: time is what a peer must not be able to take."""
 SPARE = 120.0
+MERGE_SECONDS = 900.0
 _EXECUTIONS = re.compile(r"stat::number_of_executed_units:\s*(\d+)")
 _COVERAGE = re.compile(r"\bcov: (\d+) ft: (\d+)")
 
@@ -110,11 +113,33 @@ def fuzz(name: str, seconds: int, *, keep: bool, totals: dict[str, Total]) -> bo
         for crash in new:
             print(f"  {crash.relative_to(ROOT)}", flush=True)
     if keep:
-        merge = [*command, "-merge=1", f"-max_len={LONGEST_INPUT}", str(kept), str(found)]
-        subprocess.run(merge, cwd=ROOT, capture_output=True, check=False, timeout=seconds + SPARE)
+        merge(name, kept, found)
         total.corpus = len(list(kept.iterdir()))
         TOTALS.write_text(json.dumps({key: asdict(totals[key]) for key in sorted(totals)}, indent=1) + "\n")
     return not (done.returncode or new)
+
+
+def merge(name: str, kept: Path, found: Path) -> None:
+    """Take into the corpus what reaches more than it does, and no more than that.
+
+    Raises:
+        RuntimeError: libFuzzer could not.
+    """
+    launcher = BUILD / f"launch-{name}"
+    launcher.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m tests.fuzz.engine {name} "$@"\n')
+    launcher.chmod(0o755)
+    done = subprocess.run(
+        [str(launcher), "-merge=1", f"-max_len={LONGEST_INPUT}", str(kept), str(found)],
+        cwd=ROOT,
+        env={**os.environ, "LAUNCHER": str(launcher)},
+        capture_output=True,
+        text=True,
+        errors="replace",
+        check=False,
+        timeout=MERGE_SECONDS,
+    )
+    if done.returncode or "new files with" not in done.stderr:
+        raise RuntimeError("\n".join(done.stderr.splitlines()[-10:]))
 
 
 def main() -> int:

@@ -5,6 +5,7 @@ python -m tests.fuzz.engine TARGET [libFuzzer's options and folders]
 
 from __future__ import annotations
 
+import os
 import sys
 
 import atheris
@@ -17,7 +18,7 @@ def main() -> None:
     with atheris.instrument_imports(include=["pypptp"]):
         from tests.fuzz.targets import TARGETS
     target = TARGETS[name]
-    atheris.Setup(sys.argv, target)
+    atheris.Setup([os.environ.get("LAUNCHER", sys.argv[0]), *sys.argv[1:]], target)
     atheris.Fuzz()
 
 

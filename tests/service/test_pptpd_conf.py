@@ -33,6 +33,12 @@ def parse(text: str) -> dict[str, tuple[str, int]]:
     return {keyword: (line.value, line.line) for keyword, line in lines.items()}
 
 
+def test_a_toml_file_under_another_name_is_no_pptpd_conf() -> None:
+    with pytest.raises(ConfigurationError, match=r"f: no line of it is pptpd's: .* end in \.toml"):
+        parse('local = "192.168.7.1"\nport = 1799\n')
+    assert parse("nonsense\nport = 1799\nlocalip 10.0.0.1\n") == {"localip": ("10.0.0.1", 3)}
+
+
 def said(text: str) -> list[tuple[int, Level, str]]:
     _, findings = parse_pptpd_conf(text.encode(), "f")
     assert {finding.source for finding in findings} <= {"f"}
@@ -100,7 +106,7 @@ def test_what_pptpd_leaves_out_is_read_and_said(text: str, words: str) -> None:
 
 
 def test_words_nobody_knows_are_said_with_a_guess() -> None:
-    assert said("lokalip 10.0.0.1\n\x1b[31m x\n") == [
+    assert said("lokalip 10.0.0.1\n\x1b[31m x\nremoteip 10.0.0.2\n") == [
         (1, Level.WARNING, "'lokalip' is no word of pptpd's, it is left out; did you mean localip?"),
         (2, Level.WARNING, "'\\x1b[31m' is no word of pptpd's, it is left out"),
     ]

@@ -239,7 +239,7 @@ def test_drain_with_an_end(caplog: pytest.LogCaptureFixture) -> None:
         # The latest one counts.
         here.ask("drain", timeout=0.05)
         assert here.stopped.wait(5)
-    assert caplog.messages[-1] == "not drained in time: 1 sessions are ended"
+    assert caplog.messages[-1] == "not drained in time: 1 session is ended"
 
 
 @pytest.mark.parametrize("timeout", [-1, "5", True, float("nan"), float("inf"), 1e9, [1]])

@@ -149,8 +149,13 @@ def _connected(instance: str, patience: float) -> socket.socket:
         raise NotAllowed(f"cannot ask '{instance}': {error}") from error
 
 
-def nothing_runs(instance: str = "") -> str:
-    """Say that nobody is there, where was looked, and how to have somebody."""
+def nothing_runs(instance: str = "", *, kind: str = "server") -> str:
+    """Say that nobody is there, where was looked, and how to have somebody.
+
+    Args:
+        instance: the name that was asked for.
+        kind: what was looked for where none was, ``server`` or ``server or client``.
+    """
     try:
         where = f"nothing answers in {control_folder()}"
     except NetworkError as error:
@@ -158,8 +163,10 @@ def nothing_runs(instance: str = "") -> str:
     whose = "" if os.geteuid() == 0 else "; what root started is asked as root"
     if instance:
         return f"no '{instance}' is running here ({where}{whose}); 'pypptp status' shows what is"
+    if "client" in kind:
+        return f"no {kind} is running here ({where}{whose}); 'pypptp list' shows the connections that were set up"
     return (
-        f"no server is running here ({where}{whose}); start one with 'pypptp server --local 192.168.0.1', "
+        f"no {kind} is running here ({where}{whose}); start one with 'pypptp server --local 192.168.0.1', "
         "or see 'systemctl status pypptp'"
     )
 

@@ -19,6 +19,7 @@ from pypptp.net.edge import DEFAULT_MTU
 from pypptp.net.firewall import Ruleset, read_nftables
 from pypptp.net.legacy_tables import read_legacy_tables
 from pypptp.net.netlink import rtnetlink
+from pypptp.net.recovery import recover
 from pypptp.ppp.auth import AuthMethod, Secret
 from pypptp.ppp.config import LinkConfig, MppePolicy
 from pypptp.ppp.control_protocol import NegotiationLimits
@@ -33,6 +34,7 @@ from pypptp.service.doctor.packet_filter import ingress_chains
 from pypptp.service.doctor.surroundings import (
     check_default_routes,
     check_forwarding,
+    check_left_behind,
     check_port,
     check_reverse_path,
     check_rights,
@@ -77,7 +79,7 @@ def examine(question: Question, say: Say) -> None:
 
     Where the question is for the way to a server, what would be wrong with a server here is only noted.
     """
-    for finding in check_rights():
+    for finding in [*check_rights(), *check_left_behind(recover(dry_run=True))]:
         say(finding)
     try:
         machine = look_at_machine(1723 if question.host else question.port)

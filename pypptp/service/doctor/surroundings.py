@@ -5,6 +5,7 @@ from __future__ import annotations
 from itertools import pairwise
 
 from pypptp.errors import NetworkError
+from pypptp.net.edge import Recovery
 from pypptp.net.probe import device_trouble, raw_socket_trouble, rights_trouble
 from pypptp.service.doctor.finding import Finding, good, note, wrong
 from pypptp.service.doctor.machine import Machine
@@ -36,6 +37,28 @@ def _tun_trouble() -> str:
 def _trouble(check: str, trouble: str, otherwise: str) -> Finding:
     sentence, _, cure = trouble.partition(": ")
     return wrong(check, sentence, cure) if trouble else good(check, otherwise)
+
+
+def check_left_behind(recovery: Recovery) -> list[Finding]:
+    """Say what killed processes have left in the way.
+
+    Args:
+        recovery: what :func:`pypptp.net.recovery.recover` would do.
+    """
+    check = "left-behind"
+    shut = [change for change in recovery.taken_back if change.startswith("kill switch")]
+    if shut:
+        return [
+            wrong(
+                check,
+                f"a client that was killed left its way shut, so nothing leaves this machine: {shut[0]}",
+                "start the client again, or 'pypptp undo' to let packets leave in clear",
+            )
+        ]
+    if recovery.taken_back:
+        others = f" and {len(recovery.taken_back) - 1} more" if len(recovery.taken_back) > 1 else ""
+        return [note(check, f"a killed process left behind: {recovery.taken_back[0]}{others}", "pypptp undo")]
+    return []
 
 
 def check_port(machine: Machine, port: int = 1723) -> Finding:

@@ -64,7 +64,9 @@ class ClientSettings(CommonSettings):
     bypass: Annotated[
         tuple[IPv4Network, ...],
         Described(
-            "Network that keeps going the way the server is reached; may be repeated; private is six of them",
+            "Network that keeps going the way the server is reached; may be repeated; private is 10.0.0.0/8, "
+            "172.16.0.0/12, 192.168.0.0/16, 169.254.0.0/16, 100.64.0.0/10 and, as in the old recipes, the public "
+            "9.0.0.0/8",
             ListOf(Network(), repeatable=True, words={"private": PRIVATE_NETWORKS}),
         ),
     ] = ()

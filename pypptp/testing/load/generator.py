@@ -309,7 +309,9 @@ class Load:
                 session.blame(cause, reason)
             case CallRefused():
                 session.blame(event.why, event.reason)
-            case SessionEnded():
+            case SessionEnded(reason=reason, cause=cause):
+                # A server that clears the call at once leaves the link no time to say that it is closed.
+                session.blame(cause, reason)
                 flow = driver.flows.get(event.call_id)
                 if flow is not None:
                     flow.close_tun()

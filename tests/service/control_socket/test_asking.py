@@ -118,6 +118,13 @@ def test_how_to_have_a_server() -> None:
     assert "start one with 'pypptp server --local 192.168.0.1'" in asking.nothing_runs()
 
 
+def test_on_a_client_nobody_is_sent_to_start_a_server() -> None:
+    said = asking.nothing_runs(kind="server or client")
+    assert said.startswith(f"no server or client is running here (nothing answers in {control_folder()}")
+    assert "pypptp list" in said
+    assert "start one" not in said
+
+
 @pytest.mark.parametrize(
     "answer", [b"", b"\n", b"nonsense\n", b'{"schema": 2, "ok": true}\n', b'{"schema": 1, "ok": true}']
 )

@@ -5,13 +5,15 @@ from ipaddress import IPv4Network
 import pytest
 
 from pypptp.errors import NetworkError
-from pypptp.net.edge import RouteTaken
+from pypptp.net.edge import Recovery, RouteTaken
+from pypptp.net.records import KillSwitchOn
 from pypptp.service.doctor import surroundings
 from pypptp.service.doctor.finding import Mark
 from pypptp.service.doctor.machine import Listener, Machine, WideRoute
 from pypptp.service.doctor.surroundings import (
     check_default_routes,
     check_forwarding,
+    check_left_behind,
     check_port,
     check_reverse_path,
     check_rights,
@@ -99,6 +101,25 @@ def test_the_reverse_path_filter(seen: Machine, mark: Mark) -> None:
     assert found.mark is mark
     if mark is Mark.WRONG:
         assert found.cure == "sysctl -w net.ipv4.conf.eth0.rp_filter=2"
+
+
+def test_what_killed_processes_left_behind() -> None:
+    route, switch = "route 10.0.0.1/32 dev eth0, of pid 7 (client)", "kill switch (nftables table x), of pid 7 (client)"
+    assert check_left_behind(Recovery(left=["1 change of pid 8 (server), which is running"])) == []
+    (found,) = check_left_behind(Recovery(taken_back=[route]))
+    assert (found.mark, found.sentence, found.cure) == (
+        Mark.NOTE, f"a killed process left behind: {route}", "pypptp undo"
+    )  # fmt: skip
+    (found,) = check_left_behind(Recovery(taken_back=[route, switch]))
+    assert found.mark is Mark.WRONG
+    assert switch in found.sentence
+    assert "'pypptp undo'" in found.cure
+    (found,) = check_left_behind(Recovery(taken_back=[route, route]))
+    assert found.sentence.endswith(f"{route} and 1 more")
+
+
+def test_the_words_of_a_kill_switch_are_known() -> None:
+    assert str(KillSwitchOn("pypptp-kill-switch-7")).startswith("kill switch")
 
 
 def test_rights(monkeypatch: pytest.MonkeyPatch) -> None:

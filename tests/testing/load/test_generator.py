@@ -10,6 +10,7 @@ import pytest
 
 from pypptp.errors import ConfigurationError
 from pypptp.ppp.config import LinkConfig, MppePolicy
+from pypptp.testing import ends
 from pypptp.testing.ends import RunningServer
 from pypptp.testing.load import Load, LoadPlan, Phase, Report
 
@@ -50,6 +51,14 @@ def test_names_with_a_number_and_a_rate(server: RunningServer) -> None:
     assert reason.startswith("authentication:")
     assert count == 1
     assert report.seconds > 0.1
+
+
+def test_a_full_server_is_named_as_the_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(ends, "POOL", "10.77.0.2")
+    with RunningServer({"user1": "wonderland"}, address=SERVER) as server:
+        report = run(server, sessions=2, hold=0.5)
+    assert report.established == 1
+    assert report.failed == {"busy: the peer terminated the link: no address left in the pool": 1}
 
 
 def test_a_server_that_goes_away() -> None:
