@@ -22,6 +22,7 @@ from __future__ import annotations
 
 import itertools
 import secrets
+import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
 from typing import TYPE_CHECKING, Protocol
@@ -69,11 +70,15 @@ class MakeLine(Protocol):
 
 @pytest.fixture
 def pptp_server() -> Iterator[RunningServer]:
-    """Give a server on a loopback address of its own, port 1723, with one user: ``user`` and ``password``."""
+    """Give a server on a loopback address of its own, with one user: ``user`` and ``password``.
+
+    Its ``port`` is 1723, unless a server of this machine has that one on every address.
+    """
     _need_raw_sockets()
     from pypptp.testing.ends import RunningServer
 
-    with RunningServer({"tester": secrets.token_hex(6)}, address=_new_address(), port=PORT) as server:
+    users, address = {"tester": secrets.token_hex(6)}, _new_address()
+    with RunningServer(users, address=address, port=PORT if _is_free(address) else 0) as server:
         yield server
 
 
@@ -138,6 +143,15 @@ def _need_raw_sockets() -> None:
         open_gre_socket().close()
     except NetworkError as error:
         pytest.skip(str(error))
+
+
+def _is_free(address: str) -> bool:
+    """Whether nobody listens on port 1723 there, by this address or by all."""
+    try:
+        socket.create_server((address, PORT)).close()
+    except OSError:
+        return False
+    return True
 
 
 def _new_address() -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -12,7 +13,8 @@ from pypptp.testing.pytest_plugin import MakeLine, StartClient
 
 FIVE_LINES = """
 def test_my_peer(pptp_server, pptp_client):
-    client = pptp_client(pptp_server.address, user=pptp_server.user, password=pptp_server.password)
+    user, password = pptp_server.user, pptp_server.password
+    client = pptp_client(pptp_server.address, pptp_server.port, user=user, password=password)
     client.await_connected()
     assert client.ping()
 """
@@ -28,6 +30,12 @@ def run_pytest(folder: Path, text: str, *prefix: str) -> str:
 @pytest.mark.netns  # for the raw sockets
 def test_five_lines_of_another_project(tmp_path: Path) -> None:
     assert "1 passed" in run_pytest(tmp_path, FIVE_LINES)
+
+
+@pytest.mark.netns
+def test_a_server_that_is_there_already(tmp_path: Path) -> None:
+    with socket.create_server(("0.0.0.0", 1723)):
+        assert "1 passed" in run_pytest(tmp_path, FIVE_LINES)
 
 
 @pytest.mark.netns

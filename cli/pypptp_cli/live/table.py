@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from rich import box
-from rich.console import Group, RenderableType
+from rich.cells import cell_len
+from rich.console import Console, ConsoleOptions, Group, RenderableType, RenderResult
 from rich.table import Table
 from rich.text import Text
 
@@ -28,6 +29,9 @@ _COLUMNS = (
     ("since", "since", "right"),
 )
 """Title, the order it is of, and the side its cells lean to."""
+_MISSED_LEAST = ("encryption", "interface", "rtt", "from", "since", "loss")
+"""Columns that a narrow terminal does without, the first to go first."""
+_GAP = 3
 
 
 def draw(head: str, rows: list[Row], *, order: str, room: int | None = None, keys: bool = False) -> RenderableType:
@@ -46,24 +50,54 @@ def draw(head: str, rows: list[Row], *, order: str, room: int | None = None, key
     count = f"{len(rows)} session{'' if len(rows) == 1 else 's'}"
     totals = Text(f"{count}, in {bits_per_second(total_in)}, out {bits_per_second(total_out)}", no_wrap=True)
     seen = len(rows) if room is None else max(0, min(len(rows), room - _AROUND))
-    table = Table(box=box.SIMPLE_HEAD, expand=True, show_edge=False, pad_edge=False)
-    for name, by, side in _COLUMNS:
-        marked = f"{name} {'v' if ORDERS[by].falling else '^'}" if by == order else name
-        table.add_column(
-            marked,
-            justify="right" if side == "right" else "left",
-            no_wrap=True,
-            overflow="ellipsis",
-            header_style="bold reverse" if by == order else "bold",
-        )
-    for row in in_order(rows, order)[:seen]:
-        table.add_row(*_cells(row))
+    table = _Sessions([_cells(row) for row in in_order(rows, order)[:seen]], order)
     parts: list[RenderableType] = [title, totals, table]
     if seen < len(rows):
         parts.append(Text(f"and {len(rows) - seen} more", style="dim"))
     if keys:
         parts.append(_keys())
     return Group(*parts)
+
+
+class _Sessions:
+    """The rows, in as many columns as the terminal is wide enough for."""
+
+    def __init__(self, rows: list[tuple[Text, ...]], order: str) -> None:
+        self._rows = rows
+        self._titles = [
+            f"{name} {'v' if ORDERS[by].falling else '^'}" if by == order else name for name, by, _ in _COLUMNS
+        ]
+        self._order = order
+
+    def __rich_console__(self, console: Console, options: ConsoleOptions) -> RenderResult:
+        shown = self._columns_that_fit(options.max_width)
+        table = Table(box=box.SIMPLE_HEAD, expand=True, show_edge=False, pad_edge=False)
+        for number in shown:
+            _, by, side = _COLUMNS[number]
+            table.add_column(
+                self._titles[number],
+                justify="right" if side == "right" else "left",
+                no_wrap=True,
+                overflow="ellipsis",
+                header_style="bold reverse" if by == self._order else "bold",
+            )
+        for cells in self._rows:
+            table.add_row(*(cells[number] for number in shown))
+        yield table
+
+    def _columns_that_fit(self, width: int) -> list[int]:
+        """Leave out what is missed least, until the rest fits whole; what is sorted by stays."""
+        wide = [
+            max(cell_len(title), *(cells[number].cell_len for cells in self._rows), 0)
+            for number, title in enumerate(self._titles)
+        ]
+        shown = list(range(len(_COLUMNS)))
+        for name in _MISSED_LEAST:
+            if sum(wide[number] for number in shown) + _GAP * (len(shown) - 1) <= width:
+                break
+            if name != self._order:
+                shown = [number for number in shown if _COLUMNS[number][0] != name]
+        return shown
 
 
 def _keys() -> Text:

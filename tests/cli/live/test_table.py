@@ -44,6 +44,23 @@ def test_how_much_is_lost(lost: int, words: str) -> None:
     assert f" {words} " in console.file.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("width", "head"),
+    [
+        (140, "user from address interface encryption in out loss rtt since v"),
+        (100, "user from address in out loss rtt since v"),
+        (80, "user address in out loss since v"),
+        (70, "user address in out since v"),
+    ],
+)
+def test_a_narrow_terminal_does_without_columns_and_cuts_none(width: int, head: str) -> None:
+    lines = drawn(session(), session(2, user="a.longer.name"), width=width)
+    assert " ".join(lines[2].split()) == head
+    assert all(len(line) <= width for line in lines)
+    assert not any("\N{HORIZONTAL ELLIPSIS}" in line for line in lines)
+    assert "192.168.0.234" in lines[4] + lines[5]
+
+
 def test_what_has_no_room_is_counted() -> None:
     listed = [session(number, user=f"user{number}") for number in range(1, 21)]
     lines = drawn(*listed, room=12, keys=True)
