@@ -9,6 +9,7 @@ import click
 from pypptp.errors import NetworkError
 from pypptp.net.journal_folder import journal_folder
 from pypptp.net.recovery import recover
+from pypptp.service.control_socket import remove_all_dead
 from pypptp_cli.main import EXIT_FAILURE
 
 
@@ -30,6 +31,9 @@ def undo(ctx: click.Context, dry_run: bool, keep_kill_switch: bool) -> None:
     except NetworkError as error:
         click.echo(f"nothing to take back: this user has no journal ({error})")
         return
+    if not dry_run:
+        # A killed process's control socket: nobody misses it, and nobody is to wonder at it.
+        remove_all_dead()
     recovery = recover(folder=folder, dry_run=dry_run, keep_kill_switch=keep_kill_switch)
     for change in recovery.taken_back:
         click.echo(f"{'would take back' if dry_run else 'took back'} {change}")

@@ -24,6 +24,7 @@ def said(monkeypatch: pytest.MonkeyPatch, recovery: Recovery, *words: str) -> Re
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     monkeypatch.setattr(module, "journal_folder", lambda: FOLDER)
     monkeypatch.setattr(module, "recover", recover)
+    monkeypatch.setattr(module, "remove_all_dead", lambda: None)
     return CliRunner().invoke(undo, words)
 
 

@@ -17,7 +17,7 @@ from pypptp.service.control_socket.asking import (
 )
 from pypptp.service.control_socket.lines import SCHEMA, BadRequest, Handler
 from pypptp.service.control_socket.listener import ControlSocket
-from pypptp.service.control_socket.place import control_folder, name_from
+from pypptp.service.control_socket.place import control_folder, name_from, remove_all_dead
 
 __all__ = [
     "SCHEMA",
@@ -33,4 +33,5 @@ __all__ = [
     "control_folder",
     "instances",
     "name_from",
+    "remove_all_dead",
 ]

@@ -164,6 +164,17 @@ def remove_dead(name: str) -> None:
         pass  # it is gone already, or somebody has taken the name since
 
 
+def remove_all_dead() -> None:
+    """Remove every socket behind which there is nobody any more; it never raises."""
+    try:
+        with opened_folder(create=False) as folder:
+            names = names_in(folder)
+    except (OSError, NetworkError):
+        return  # there is no folder, or none that is ours to look into
+    for name in names:
+        remove_dead(name)
+
+
 def _see_that_it_is_free(folder: int, name: str) -> None:
     try:
         # A listener whose backlog is full says EAGAIN to those who do not wait: it lives.

@@ -47,6 +47,7 @@ class PypptpServer:
         self.settings = settings
         self.users = dict(users or {USER: PASSWORD})
         self._program: Program | None = None
+        self._killed = False
 
     def start(self) -> None:
         """Start it, wait until it listens."""
@@ -96,6 +97,7 @@ class PypptpServer:
 
     def kill(self) -> None:
         """SIGKILL."""
+        self._killed = True
         self.program.end(signal.SIGKILL)
 
     def stop(self) -> None:
@@ -106,7 +108,9 @@ class PypptpServer:
                 raise GuestError(f"pypptp server ended with {code} on SIGTERM")
 
     def tidy(self) -> None:
-        """Nothing is known to be left behind, and nothing may be."""
+        """Do what is to be done after SIGKILL: for its control socket, as nothing else may be left."""
+        if self._killed:
+            self.machine.run([COMMAND, "undo"])
 
     def logs(self) -> dict[str, str]:
         """Name and text of its log."""
@@ -127,6 +131,7 @@ class PypptpClient:
         self.user = user
         self.password = password
         self._program: Program | None = None
+        self._killed = False
 
     @property
     def program(self) -> Program:
@@ -173,10 +178,13 @@ class PypptpClient:
 
     def kill(self) -> None:
         """SIGKILL."""
+        self._killed = True
         self.program.end(signal.SIGKILL)
 
     def tidy(self) -> None:
-        """Nothing is known to be left behind, and nothing may be."""
+        """Do what is to be done after SIGKILL: for its control socket, as nothing else may be left."""
+        if self._killed:
+            self.machine.run([COMMAND, "undo"])
 
     def name_servers(self) -> list[str] | None:
         """pypptp asks for name servers and leaves the machine's own alone."""

@@ -20,6 +20,7 @@ from pypptp.service.control_socket.place import (
     names_in,
     opened_folder,
     process_behind,
+    remove_all_dead,
     remove_dead,
 )
 
@@ -145,6 +146,16 @@ def test_no_name(text: str) -> None:
 def test_a_name_is_made_of_anything(text: str) -> None:
     assert is_name(name_from(text))
     assert name_from(name_from(text)) == name_from(text)
+
+
+def test_every_dead_one_is_removed() -> None:
+    remove_all_dead()  # without a folder
+    living, *dead = (Place(name) for name in ("server", "client", "office"))
+    for place in dead:
+        place.socket.close()
+    remove_all_dead()
+    assert [path.name for path in control_folder().glob("*.sock")] == ["server.sock"]
+    living.leave()
 
 
 def test_only_what_is_dead_is_removed() -> None:
