@@ -235,6 +235,13 @@ class Call:
         self.send(Protocol.LCP, self.lcp_echo_request(identifier))
         return await self.try_expect(Protocol.LCP, Code.ECHO_REPLY, within, identifier=identifier) is not None
 
+    async def lives(self, within: float = 2.0, tries: int = 3) -> bool:
+        """Whether one of a few LCP Echo-Requests is answered: in a flood any frame may be lost."""
+        for _ in range(tries):
+            if await self.lcp_echo(within):
+                return True
+        return False
+
     def lcp_echo_request(self, identifier: int, data: bytes = b"") -> ControlPacket:
         """Return an LCP Echo-Request with our Magic-Number."""
         return ControlPacket(Code.ECHO_REQUEST, identifier, self.magic.to_bytes(4, "big") + data)

@@ -16,6 +16,7 @@ CORRECTED = {
     "lcp/5.6/1": {"reference"},
     "lcp/5.8/2": {"level"},
     "auth/chap/3": {"reference"},
+    "ipcp/7/1": {"level", "reference"},
 }
 """What the module's docstring says was wrong in the list; cc/2.7/6 is a matter of spelling."""
 

@@ -1,6 +1,9 @@
 import json
+from dataclasses import replace
+from ipaddress import IPv4Address
 from xml.etree import ElementTree
 
+from pypptp.testing.dialogue.transcript import Direction, Entry, Layer, Transcript
 from pypptp.testing.spec import Level, Outcome, Result, Verdict
 from pypptp.testing.spec.reports import as_json, as_junit, is_expected, read_expected, unexpected
 
@@ -27,6 +30,15 @@ def test_json() -> None:
     assert found["results"][0]["verdict"] == "PASS"
     assert [one["expected_failure"] for one in found["results"]] == [False, False, False, True]
     assert found["counts"] == {"PASS": 1, "FAIL": 2, "SKIP": 1}
+
+
+def test_json_shows_what_did_not_pass() -> None:
+    transcript = Transcript(0.0)
+    near, far = IPv4Address("127.0.0.2"), IPv4Address("127.0.0.1")
+    transcript.add(Entry(0.25, Direction.REMARK, Layer.REMARK, b"", "RST", near, far, (0, 0)))
+    results = [replace(result("cc/2.1/1", verdict), transcript=transcript) for verdict in Verdict]
+    shown = {one["verdict"]: one["transcript"] for one in as_json(Outcome(results, []))["results"]}
+    assert shown == {verdict: ["    0.250 -- RST"] if verdict in ("FAIL", "NONSTRICT") else [] for verdict in Verdict}
 
 
 def test_junit() -> None:

@@ -69,6 +69,21 @@ def test_a_check_that_does_not_end_fails(monkeypatch: pytest.MonkeyPatch) -> Non
     assert (result.verdict, result.actual, result.seconds) == (Verdict.FAIL, "not over after 5 s", 5.0)
 
 
+def test_deadlines_are_longer_for_whoever_waits_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def function(case: Case) -> str:
+        await asyncio.sleep(9.0)
+        return ""
+
+    monkeypatch.setitem(REGISTRY, MUST, check_of(MUST, function))
+    peers = Peers(Role.SERVER)
+
+    def verdict(timeout: float) -> Verdict:
+        target = replace(target_of(peers), timeout=timeout)
+        return run(Run(target, lambda: MemoryNetwork(peers)).run([MUST], sanity=False)).results[0].verdict
+
+    assert [verdict(timeout) for timeout in (0.5, 2.0, 4.0)] == [Verdict.FAIL, Verdict.FAIL, Verdict.PASS]
+
+
 def test_order(monkeypatch: pytest.MonkeyPatch) -> None:
     begun: list[str] = []
     running: set[str] = set()

@@ -5,10 +5,12 @@ All in one process and in no time: the clock is a simulated one.
 
 from __future__ import annotations
 
+from ipaddress import IPv4Address
+
 import pytest
 
 from pypptp.roles import Role
-from pypptp.testing.dialogue.memory import MemoryNetwork, Peers, target_of
+from pypptp.testing.dialogue.memory import Channel, MemoryNetwork, Peers, target_of
 from pypptp.testing.dialogue.virtual_time import run
 from pypptp.testing.spec import CATALOGUE, REGISTRY, Level, Result, Run, Verdict, select
 
@@ -59,3 +61,19 @@ def test_broken(check_id: str, monkeypatch: pytest.MonkeyPatch) -> None:
     assert result.verdict is Verdict.FAIL, f"{result.verdict}: {result.actual}"
     if check_id not in DETECTED_ON_THE_WAY:
         assert not result.actual.startswith("did not come that far"), result.actual
+
+
+def test_a_limit_for_all_addresses_together_is_not_strict(monkeypatch: pytest.MonkeyPatch) -> None:
+    peers = Peers(Role.SERVER)
+    opened = peers.open
+
+    def crowded(near: IPv4Address) -> Channel:
+        channel = opened(near)
+        if len(peers.connections) > 20 and channel.connection is not None:
+            channel.connection.endpoint.control.refuse_start()
+        return channel
+
+    monkeypatch.setattr(peers, "open", crowded)
+    result = run_one("cc/3.1/3", peers)
+    assert result.verdict is Verdict.NONSTRICT, result.actual
+    assert "so is the first connection from another address" in result.actual

@@ -17,11 +17,15 @@ from pypptp.control.messages import (
 from pypptp.testing.dialogue.call import Call
 from pypptp.testing.dialogue.case import Case
 from pypptp.testing.dialogue.control import call_request
-from pypptp.testing.dialogue.verdicts import Failed, NotStrict, require
+from pypptp.testing.dialogue.verdicts import Failed, NotStrict, Unreached, require
 from pypptp.testing.spec.checks.cc_connection import alive
 from pypptp.testing.spec.registry import BOTH, check
 
 CHURN = 1000
+ENOUGH_CALLS = 100
+"""To see how ids follow each other."""
+CALLS_A_CONNECTION = 64
+"""Some servers read only so fast from one connection."""
 CHECKED_SPACE = 0x10000
 
 
@@ -104,22 +108,32 @@ async def call_ids(case: Case) -> str:
     """1,000 calls, placed and cleared one after the other."""
     control = await case.started()
     ids = []
-    for _ in range(CHURN):
-        call_id = case.new_call_id()
-        reply = await control.place_call(call_id)
-        ids.append(reply.call_id)
-        await control.send(CallClearRequest(call_id=call_id))
-        if await control.try_receive(CallDisconnectNotify) is None and control.closed:
+    for number in range(CHURN):
+        if number % CALLS_A_CONNECTION == CALLS_A_CONNECTION - 1:
+            await control.stop()
             control = await case.started()
+        call_id = case.new_call_id()
+        try:
+            reply = await control.place_call(call_id)
+            ids.append(reply.call_id)
+            await control.send(CallClearRequest(call_id=call_id))
+            if await control.try_receive(CallDisconnectNotify) is None and control.closed:
+                control = await case.started()
+        except Unreached:
+            # Some take long to be ready for another call, and refuse it until then.
+            if len(ids) < ENOUGH_CALLS:
+                raise
+            break
     steps = [(second - first) % CHECKED_SPACE for first, second in pairwise(ids)]
     commonest = statistics.mode(steps)
     share = steps.count(commonest) / len(steps)
     require(share < 0.1, f"{share:.0%} of the ids follow the one before by {commonest}: {ids[:5]}...")
     spread = statistics.pstdev(ids)
     require(spread > CHECKED_SPACE / 8, f"the ids lie close together: {min(ids)} to {max(ids)}")
-    require(await control.echo(1) is not None, "the connection does not answer any more")
     again = len(ids) - len(set(ids))
-    return f"{len(set(ids))} different ids among {CHURN}, {again} used again, between {min(ids)} and {max(ids)}"
+    if len(ids) == CHURN:
+        require(await control.echo(1) is not None, "the connection does not answer any more")
+    return f"{len(set(ids))} different ids among {len(ids)}, {again} used again, between {min(ids)} and {max(ids)}"
 
 
 @check("cc/2.9/1", BOTH)

@@ -183,7 +183,7 @@ async def glued_together(case: Case) -> str:
     return "three answers in order"
 
 
-@check("cc/1.4/11", alone=True)
+@check("cc/1.4/11", waits=True, deadline=90.0)
 async def reader_that_does_not_read(case: Case) -> str:
     """10,000 Echo-Requests from a client that reads nothing until it has sent them all."""
     control = await case.control(reading=False)

@@ -161,7 +161,7 @@ async def resets(case: Case) -> str:
     for number in range(RESETS):
         call.send(Protocol.CCP, ControlPacket(Code.RESET_REQUEST, number & 0xFF))
         if number % PACE == PACE - 1:
-            require(await call.lcp_echo(5.0), "the link does not answer any more")
+            require(await call.lives(), "the link does not answer any more")
             while await call.try_expect(Protocol.CCP, Code.RESET_ACK, 0.0) is not None:
                 replies += 1
     before = call.undecryptable

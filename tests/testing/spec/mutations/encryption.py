@@ -126,7 +126,9 @@ class Trusting(Decryptor):
 
     asked = 0
 
-    def decrypt(self, handle: Any, buffer: bytearray, start: int, end: int, sequence: int) -> int:
+    def decrypt(
+        self, handle: Any, buffer: bytearray, start: int, end: int, sequence: int, now: float | None = None
+    ) -> int:
         self.asked += 4095
         return super().decrypt(handle, buffer, start, end, self.asked)
 

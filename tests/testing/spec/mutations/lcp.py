@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
 from pypptp.gre import parse_header
 from pypptp.ppp import lcp, link
+from pypptp.ppp.config import MppePolicy
 from pypptp.ppp.packet import ControlPacket, build_options, parse_options
 from pypptp.ppp.protocols import Protocol
 from pypptp.testing.dialogue.memory import Peers
@@ -18,6 +20,7 @@ from tests.testing.spec.mutations.hands import (
     limits,
     lose,
     ppp_packets,
+    wrapped,
 )
 
 
@@ -70,7 +73,15 @@ def insists(peers: Peers, patch: pytest.MonkeyPatch) -> None:
 
 @breaks("lcp/5.4/3")
 def gives_authentication_up(peers: Peers, patch: pytest.MonkeyPatch) -> None:
+    def go_on(original: Any, self: link.Link, now: float) -> None:
+        self.config = replace(self.config, auth=())
+        original(self, now)
+
+    # Where encryption is required, the link would end for want of keys.
+    peers.config = replace(peers.config, link=replace(peers.config.link, mppe=MppePolicy.DENY))
+
     patch.setattr(lcp.AuthenticationProtocol, "rejected", lambda self: setattr(self, "_asking", None))
+    wrapped(patch, link.Link, "_without_authentication", go_on)
 
 
 @breaks("auth/msv2/9")

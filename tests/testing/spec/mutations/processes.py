@@ -1,7 +1,7 @@
 """Servers that are wrong as processes: they leave something behind with each connection, or do not end as they should.
 
-``python -m tests.testing.spec.mutations.processes FAULT FOLDER server ...`` is ``pypptp server ...`` with that fault, and
-with FOLDER for what else would be in /run: some of them are killed.
+``python -m tests.testing.spec.mutations.processes FAULT FOLDER server ...`` is ``pypptp server ...`` with that fault,
+and with FOLDER for what else would be in /run: some of them are killed.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ def goes_without_a_word() -> None:
     async def stop(self: Server, *args: Any) -> None:
         os._exit(0)
 
-    Server.stop = stop  # type: ignore[method-assign]
+    Server.stop = stop  # type: ignore[method-assign, assignment]
 
 
 @fault("life/1")
@@ -65,7 +65,7 @@ def stays() -> None:
         await original(self, *args)
         await asyncio.sleep(1000)
 
-    Server.stop = stop  # type: ignore[method-assign]
+    Server.stop = stop  # type: ignore[method-assign, assignment]
 
 
 @fault("life/1")
