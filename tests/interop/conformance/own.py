@@ -18,8 +18,8 @@ from pypptp.net.namespaces import Namespace
 from ..lab.guest import GuestError
 from ..peers.pypptp import COMMAND
 from ..peers.settings import PASSWORD, USER
-from .results import Record
-from .run import run
+from .results import Record, read
+from .run import repeat, run
 
 RUN_LIMIT_SECONDS = 900
 START_LIMIT_SECONDS = 30
@@ -31,8 +31,8 @@ COMMON = ["--timeout", "2", "--user", USER, "--json", "--dut-timers"]
 CLIENTS_TO = "127.0.0.9"
 
 
-def run_server() -> Record:
-    """Hold the server against the checks."""
+def run_server(again: Sequence[str] = ()) -> Record:
+    """Hold the server against the checks; with ids, only against these, into the record there is."""
     words = [*COMMON, f"start=5,echo={ECHO_SECONDS},lcp={LCP_SECONDS}x3"]
 
     def invoke(further: Sequence[str]) -> dict[str, Any]:
@@ -59,12 +59,15 @@ def run_server() -> Record:
                     server.kill()
                     server.wait()
 
+    if again:
+        return repeat(invoke, read("pypptp-server"), again)
     command = shlex.join(["pypptp", "spec", "server", "127.0.0.1", "--server-pid", "PID", *words])
-    return run(invoke, f"pypptp {__version__}", f"`{shlex.join(['pypptp', *SERVER])}`", command)
+    fresh = Record.fresh(f"pypptp {__version__}", f"`{shlex.join(['pypptp', *SERVER])}`", command)
+    return run(invoke, fresh, lambda record: record.write("pypptp-server"))
 
 
-def run_client() -> Record:
-    """Hold the client against the checks."""
+def run_client(again: Sequence[str] = ()) -> Record:
+    """Hold the client against the checks; with ids, only against these, into the record there is."""
     words = [*COMMON, f"echo={ECHO_SECONDS},lcp={LCP_SECONDS}x3"]
     client = shlex.join([COMMAND, *CLIENT])
 
@@ -74,8 +77,11 @@ def run_client() -> Record:
                 namespace, [COMMAND, "spec", "client", "--listen", CLIENTS_TO, "--exec", client, *words, *further]
             )
 
+    if again:
+        return repeat(invoke, read("pypptp-client"), again)
     command = shlex.join(["pypptp", "spec", "client", "--listen", CLIENTS_TO, "--exec", "CMD", *words])
-    return run(invoke, f"pypptp {__version__}", f"`{shlex.join(['pypptp', *CLIENT])}`", command)
+    fresh = Record.fresh(f"pypptp {__version__}", f"`{shlex.join(['pypptp', *CLIENT])}`", command)
+    return run(invoke, fresh, lambda record: record.write("pypptp-client"))
 
 
 def _object(namespace: Namespace, argv: Sequence[str]) -> dict[str, Any]:

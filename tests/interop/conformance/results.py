@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
 
 from pypptp.roles import Role
@@ -74,6 +75,11 @@ class Record:
     seconds: float
     sanity: list[str]
     results: list[Found]
+
+    @classmethod
+    def fresh(cls, program: str, target: str, command: str) -> Record:
+        """A record of today, without results."""
+        return cls(program, target, command, f"{datetime.now(UTC):%Y-%m-%d}", 0.0, [], [])
 
     def by_id(self) -> dict[str, Found]:
         """The results by the checks' ids."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 import sys
 import time
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime
+from dataclasses import replace
 from typing import Any
 
 from pypptp.testing.spec import Verdict
@@ -22,23 +22,52 @@ Invoke = Callable[[Sequence[str]], dict[str, Any]]
 """Runs ``pypptp spec ... --json`` against a target just started, with further words; gives the object it prints."""
 
 
-def run(invoke: Invoke, program: str, target: str, command: str) -> Record:
-    """Run everything."""
+def run(invoke: Invoke, fresh: Record, keep: Callable[[Record], None], *, side_by_side: bool = True) -> Record:
+    """Run everything; what did not pass once more, unless each check had a target of its own anyway.
+
+    Args:
+        invoke: runs the checks.
+        fresh: a record without results.
+        keep: told the record as far as it is, so that a run that is interrupted has not been for nothing.
+        side_by_side: whether checks had one target together.
+    """
     began = time.monotonic()
     whole = invoke([])
     results = [_found(one) for one in whole["results"]]
-    doubtful = [number for number, found in enumerate(results) if found.verdict in AGAIN]
+    doubtful = [number for number, found in enumerate(results) if side_by_side and found.verdict in AGAIN]
     say(f"{_counts(whole)} in {time.monotonic() - began:.0f} s; {len(doubtful)} of them once more")
+    sanity = [one["verdict"] for one in whole["sanity"]]
+
+    def record() -> Record:
+        kept = replace(fresh, sanity=sanity, results=list(results), seconds=round(time.monotonic() - began, 1))
+        keep(kept)
+        return kept
+
+    record()
     for number in doubtful:
         first = results[number]
-        # Ids are prefixes: others may come along.
-        alone = next(one for one in invoke(["--only", first.id])["results"] if one["id"] == first.id)
+        alone = _alone(invoke, first.id)
         together = "" if alone["verdict"] == first.verdict else f"{first.verdict}: {first.actual}"
         results[number] = _found(alone, together)
-        say(f"  {first.id}: {first.verdict}, alone {alone['verdict']}")
-    sanity = [one["verdict"] for one in whole["sanity"]]
-    seconds = round(time.monotonic() - began, 1)
-    return Record(program, target, command, f"{datetime.now(UTC):%Y-%m-%d}", seconds, sanity, results)
+        say(f"  {first.id}: {first.verdict} ({first.actual}), alone {alone['verdict']} ({alone['actual']})")
+        record()
+    return record()
+
+
+def _alone(invoke: Invoke, check_id: str) -> dict[str, Any]:
+    # Ids are prefixes: others may come along.
+    return next(one for one in invoke(["--only", check_id])["results"] if one["id"] == check_id)
+
+
+def repeat(invoke: Invoke, record: Record, ids: Sequence[str]) -> Record:
+    """Run single checks anew, each alone against a target just started, and put them into a record."""
+    results = list(record.results)
+    for check_id in ids:
+        number = next(number for number, found in enumerate(results) if found.id == check_id)
+        alone = _alone(invoke, check_id)
+        say(f"  {check_id}: {results[number].verdict}, now {alone['verdict']} ({alone['actual']})")
+        results[number] = _found(alone, results[number].together)
+    return replace(record, results=results)
 
 
 def say(text: str) -> None:
