@@ -20,7 +20,6 @@ _RESET = (
     "Reset-Request (section 8.1)."
 )
 _CLEAR = "Linux's ppp_generic passes packets in clear on to the system, whether or not pppd requires MPPE."
-_STILL = "Until pppd has ended the link, Linux's ppp_generic sends in clear what it has to send."
 _INSIDE = "What comes out of MPPE is treated like what came in clear, whatever its protocol; here it ended the link."
 _CUT = (
     "A packet cut off behind its sequence number is taken for the frame of that number, and what its length field "
@@ -60,7 +59,6 @@ REMARKS: Final[dict[tuple[str, str], str]] = {
             "gre/4.1/5": _LENGTH,
             "lcp/6.5/1": _COMPRESSED,
             "lcp/6.5/2": _RESET,
-            "ccp/4/1": _STILL,
             "mppe/3/2": _RESET,
             "mppe/3/3": _CLEAR,
             "mppe/3/4": _INSIDE,
